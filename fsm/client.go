@@ -1,0 +1,154 @@
+package fsm
+
+import (
+	"slices"
+
+	"github.com/keystone-auth/keystone/iam"
+	"github.com/keystone-auth/keystone/store"
+)
+
+// CreateClient adds a program. Invariant: a client_id names one client; every scope exists; a
+// confidential client has a secret, of which only the digest or hash comes here. Its value is the
+// iam.Client.
+type CreateClient struct {
+	Client iam.Client `cbor:"1,keyasint"`
+}
+
+// Kind implements Command.
+func (*CreateClient) Kind() Kind { return kindCreateClient }
+
+// Denies implements Command.
+func (*CreateClient) Denies() bool { return false }
+
+func (c *CreateClient) event() Event { return Event{"client.created", c.Client.ClientID} }
+
+// Validate implements Command.
+func (c *CreateClient) Validate() error {
+	if c.Client.ID.IsZero() {
+		return iam.Errorf(iam.InternalError, "A client needs an id.")
+	}
+	if c.Client.Type == iam.Confidential && len(c.Client.SecretDigest) == 0 && c.Client.SecretHash == "" {
+		return iam.Errorf(iam.InternalError, "A confidential client needs a secret.")
+	}
+	return checkClient(c.Client)
+}
+
+func checkClient(c iam.Client) error {
+	longest := int64(iam.MaxTokenLifetime.Seconds())
+	switch {
+	case c.Type != iam.Confidential && c.Type != iam.Public:
+		return iam.Invalid("client_type", "must be confidential or public")
+	case c.AccessLifetime != 0 && (c.AccessLifetime < 60 || c.AccessLifetime > longest):
+		return iam.Invalid("access_token_lifetime", "must be between 60 and %d seconds", longest)
+	case c.RefreshLifetime < 0, c.RatePerMinute < 0, c.RatePerHour < 0:
+		return iam.Invalid("client", "must not have negative lifetimes or limits")
+	case len(c.Audiences) > 100 || len(c.AllowedIPs) > 100:
+		return iam.Invalid("client", "must have at most 100 audiences and 100 address ranges")
+	case slices.ContainsFunc(c.Audiences, func(a string) bool { return a == "" || len(a) > 255 }):
+		return iam.Invalid("audiences", "must be 1 to 255 characters each")
+	}
+	for _, err := range []error{
+		iam.CheckClientID(c.ClientID),
+		iam.CheckCIDRs(c.AllowedIPs),
+		iam.CheckText("name", c.Name, 100),
+		iam.CheckText("description", c.Description, 10_000),
+		iam.CheckText("contact_email", c.ContactEmail, 255),
+		iam.CheckText("website_url", c.WebsiteURL, 500),
+		iam.CheckText("webhook_url", c.WebhookURL, 500),
+	} {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *CreateClient) apply(tx *store.Tx, m Meta) (any, error) {
+	n := c.Client
+	_, exists := tx.Client(n.ID)
+	if _, taken := tx.ClientByClientID(n.ClientID); taken || exists {
+		return nil, iam.Errorf(iam.Conflict, "The client_id is taken.")
+	}
+	if err := checkScopes(tx, n.Scopes); err != nil {
+		return nil, err
+	}
+	n.Scopes = distinct(n.Scopes)
+	n.CreatedAt, n.UpdatedAt = m.At, m.At
+	tx.PutClient(n)
+	return n, nil
+}
+
+// UpdateClient replaces a client's row except for its secret, its name and its counters. Invariant:
+// as of CreateClient; whoever is disabled or loses a scope or audience holds no token afterwards that
+// says otherwise. Its value is the iam.Client.
+type UpdateClient struct {
+	Client iam.Client `cbor:"1,keyasint"`
+}
+
+// Kind implements Command.
+func (*UpdateClient) Kind() Kind { return kindUpdateClient }
+
+// Denies implements Command. Whether something is taken away is known only where it is applied.
+func (*UpdateClient) Denies() bool { return true }
+
+func (c *UpdateClient) event() Event { return Event{"client.updated", c.Client.ClientID} }
+
+// Validate implements Command.
+func (c *UpdateClient) Validate() error { return checkClient(c.Client) }
+
+func (c *UpdateClient) apply(tx *store.Tx, m Meta) (any, error) {
+	old, ok := tx.Client(c.Client.ID)
+	if !ok {
+		return nil, noClient()
+	}
+	if err := checkScopes(tx, c.Client.Scopes); err != nil {
+		return nil, err
+	}
+	n := c.Client
+	n.ClientID, n.Type = old.ClientID, old.Type
+	n.SecretDigest, n.SecretHash = old.SecretDigest, old.SecretHash
+	n.PreviousDigest, n.PreviousUntil = old.PreviousDigest, old.PreviousUntil
+	n.LastUsed, n.TotalRequests, n.CreatedAt = old.LastUsed, old.TotalRequests, old.CreatedAt
+	n.Scopes, n.UpdatedAt = distinct(n.Scopes), m.At
+	if restricted(old, n) {
+		revokeIssued(tx, m, iam.RevokedClient, n.ClientID)
+	}
+	tx.PutClient(n)
+	return n, nil
+}
+
+// restricted tells whether tokens that were issued to the old client say more than the new one holds.
+func restricted(old, n iam.Client) bool {
+	return old.Active && !n.Active ||
+		slices.ContainsFunc(old.Scopes, func(id iam.ID) bool { return !slices.Contains(n.Scopes, id) }) ||
+		slices.ContainsFunc(old.Audiences, func(a string) bool { return !slices.Contains(n.Audiences, a) })
+}
+
+// DeleteClient removes a program. Invariant: no token outlives its client, and no session that was
+// opened through it.
+type DeleteClient struct {
+	ID iam.ID `cbor:"1,keyasint"`
+}
+
+// Kind implements Command.
+func (*DeleteClient) Kind() Kind { return kindDeleteClient }
+
+// Denies implements Command.
+func (*DeleteClient) Denies() bool { return true }
+
+func (c *DeleteClient) event() Event { return Event{"client.deleted", c.ID.String()} }
+
+// Validate implements Command.
+func (c *DeleteClient) Validate() error { return nil }
+
+func (c *DeleteClient) apply(tx *store.Tx, m Meta) (any, error) {
+	old, ok := tx.Client(c.ID)
+	if !ok {
+		return nil, noClient()
+	}
+	revokeIssued(tx, m, iam.RevokedClient, old.ClientID)
+	tx.DeleteClient(old.ID)
+	return nil, nil
+}
+
+func noClient() *iam.Error { return iam.Errorf(iam.NotFound, "There is no such client.") }

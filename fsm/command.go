@@ -1,0 +1,197 @@
+package fsm
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/keystone-auth/keystone/iam"
+	"github.com/keystone-auth/keystone/store"
+)
+
+// Version is the highest command version that this build can apply. A log entry that asks for more
+// stops the node: skipping it would make this node's state another one than its neighbours'.
+const Version = 1
+
+// envelopeFormat is the first member of every log entry.
+const envelopeFormat = 1
+
+// MaxCommand bounds an encoded log entry in bytes, so that none delays the heartbeats of raft.
+const MaxCommand = 256 << 10
+
+// Kind numbers the commands in the log. The list is append-only: a number is never used again.
+type Kind uint64
+
+// The kinds.
+const (
+	kindInitialize    Kind = 1
+	kindSetSettings   Kind = 2
+	kindCreateUser    Kind = 3
+	kindUpdateUser    Kind = 4
+	kindDeleteUser    Kind = 5
+	kindLockUser      Kind = 6
+	kindPutRole       Kind = 7
+	kindDeleteRole    Kind = 8
+	kindPutScope      Kind = 9
+	kindDeleteScope   Kind = 10
+	kindCreateClient  Kind = 11
+	kindUpdateClient  Kind = 12
+	kindDeleteClient  Kind = 13
+	kindStartSession  Kind = 14
+	kindRotateSession Kind = 15
+	kindEndSessions   Kind = 16
+	kindRevokeToken   Kind = 17
+	kindRevokeIssued  Kind = 18
+	kindAddKey        Kind = 19
+	kindExpire        Kind = 20
+	kindRecordAudit   Kind = 21
+	kindResealKeys    Kind = 22
+)
+
+// registry makes an empty command of each kind, for the decoder to fill.
+var registry = map[Kind]func() Command{
+	kindInitialize:    func() Command { return new(Initialize) },
+	kindSetSettings:   func() Command { return new(SetSettings) },
+	kindCreateUser:    func() Command { return new(CreateUser) },
+	kindUpdateUser:    func() Command { return new(UpdateUser) },
+	kindDeleteUser:    func() Command { return new(DeleteUser) },
+	kindLockUser:      func() Command { return new(LockUser) },
+	kindPutRole:       func() Command { return new(PutRole) },
+	kindDeleteRole:    func() Command { return new(DeleteRole) },
+	kindPutScope:      func() Command { return new(PutScope) },
+	kindDeleteScope:   func() Command { return new(DeleteScope) },
+	kindCreateClient:  func() Command { return new(CreateClient) },
+	kindUpdateClient:  func() Command { return new(UpdateClient) },
+	kindDeleteClient:  func() Command { return new(DeleteClient) },
+	kindStartSession:  func() Command { return new(StartSession) },
+	kindRotateSession: func() Command { return new(RotateSession) },
+	kindEndSessions:   func() Command { return new(EndSessions) },
+	kindRevokeToken:   func() Command { return new(RevokeToken) },
+	kindRevokeIssued:  func() Command { return new(RevokeIssued) },
+	kindAddKey:        func() Command { return new(AddKey) },
+	kindExpire:        func() Command { return new(Expire) },
+	kindRecordAudit:   func() Command { return new(RecordAudit) },
+	kindResealKeys:    func() Command { return new(ResealKeys) },
+}
+
+// Command is one change of the state.
+type Command interface {
+	// Kind is the command's number in the log.
+	Kind() Kind
+	// Validate refuses what could never be applied. It is stateless and runs before the log.
+	Validate() error
+	// Denies tells whether the command takes away what somebody may hold a token for, so that its
+	// success must not be told before the other nodes know.
+	Denies() bool
+
+	// event names the change in the audit log; the zero Event keeps it out.
+	event() Event
+	// apply makes the change, or refuses with an *iam.Error before its first write.
+	apply(tx *store.Tx, m Meta) (any, error)
+}
+
+// Event is what the audit log says of a command: its type, such as user.created, and whom it is
+// about.
+type Event struct {
+	Type   string
+	Target string
+}
+
+// Origin says who asked for a command, and by which request.
+type Origin struct {
+	// RequestID makes a retry recognisable: a second command under the same id is answered with the
+	// first one's outcome for OutcomeLifetime. The zero id asks the proposer for a fresh one.
+	RequestID iam.ID `cbor:"1,keyasint"`
+	Actor     string `cbor:"2,keyasint,omitempty"` // user id, client_id, "operator" or "system"
+	IP        string `cbor:"3,keyasint,omitempty"`
+	UserAgent string `cbor:"4,keyasint,omitempty"`
+	Trace     string `cbor:"5,keyasint,omitempty"` // the HTTP request's id, as in X-Request-ID
+}
+
+// Meta is what a command may know besides the state and itself.
+type Meta struct {
+	Origin
+	Index uint64   // of the log entry
+	At    iam.Time // the state's time: the proposer's clock, but never earlier than that of any command before
+}
+
+// Result is what became of a command that was applied.
+type Result struct {
+	Index uint64 `cbor:"1,keyasint"`           // the log index at which it holds
+	Value []byte `cbor:"2,keyasint,omitempty"` // what apply returned, encoded
+}
+
+// Decode reads the value into v, which has the type that the command documents.
+func (r Result) Decode(v any) error {
+	if err := store.Decode(r.Value, v); err != nil {
+		return fmt.Errorf("the result of a command cannot be read: %w", err)
+	}
+	return nil
+}
+
+// Proposer carries a command through the log. The node of a cluster is one, and so is a state
+// machine without a log in tests. An expected refusal comes back as an *iam.Error.
+type Proposer interface {
+	Propose(ctx context.Context, origin Origin, cmd Command) (Result, error)
+}
+
+// envelope is a log entry.
+type envelope struct {
+	Format     uint64   `cbor:"1,keyasint"`
+	Kind       Kind     `cbor:"2,keyasint"`
+	MinVersion uint64   `cbor:"3,keyasint"`
+	At         iam.Time `cbor:"4,keyasint"`
+	Origin     Origin   `cbor:"5,keyasint"`
+	Payload    []byte   `cbor:"6,keyasint"`
+}
+
+// Encode validates the command and makes a log entry of it. The error is an *iam.Error.
+func Encode(origin Origin, at iam.Time, cmd Command) ([]byte, error) {
+	if err := cmd.Validate(); err != nil {
+		return nil, err
+	}
+	entry := store.Encode(envelope{
+		Format: envelopeFormat, Kind: cmd.Kind(), MinVersion: 1, At: at,
+		Origin: bounded(origin), Payload: store.Encode(cmd),
+	})
+	if len(entry) > MaxCommand {
+		return nil, iam.Errorf(iam.PayloadTooLarge, "The request is too large to be one change: split it.")
+	}
+	return entry, nil
+}
+
+// bounded cuts what a caller chose the length of.
+func bounded(o Origin) Origin {
+	o.UserAgent = cut(o.UserAgent, 256)
+	o.Actor = cut(o.Actor, 255)
+	o.Trace = cut(o.Trace, 64)
+	return o
+}
+
+func cut(s string, most int) string {
+	if len(s) > most {
+		s = s[:most]
+	}
+	// What is left may end inside a character, or never have been text: the log takes UTF-8 alone.
+	return string([]rune(s))
+}
+
+// decode reads a log entry. An error means that this build must not go on.
+func decode(entry []byte) (envelope, Command, error) {
+	var e envelope
+	if err := store.Decode(entry, &e); err != nil {
+		return e, nil, fmt.Errorf("a log entry cannot be read: %w", err)
+	}
+	if e.Format != envelopeFormat || e.MinVersion > Version {
+		return e, nil, fmt.Errorf("a log entry of format %d needs command version %d, and this Keystone knows format %d and version %d: start the newer version on this node too",
+			e.Format, e.MinVersion, envelopeFormat, Version)
+	}
+	build, known := registry[e.Kind]
+	if !known {
+		return e, nil, fmt.Errorf("a log entry holds a command of kind %d, which this Keystone does not know: start the newer version on this node too", e.Kind)
+	}
+	cmd := build()
+	if err := store.Decode(e.Payload, cmd); err != nil {
+		return e, nil, fmt.Errorf("a command of kind %d cannot be read: %w", e.Kind, err)
+	}
+	return e, cmd, nil
+}

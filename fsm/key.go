@@ -1,0 +1,81 @@
+package fsm
+
+import (
+	"time"
+
+	"github.com/keystone-auth/keystone/iam"
+	"github.com/keystone-auth/keystone/store"
+)
+
+// AddKey publishes a signing key. Invariant: a kid names one key for ever; a key that signs no more
+// verifies until the last token that it signed has expired, and is then forgotten.
+type AddKey struct {
+	Key iam.Key `cbor:"1,keyasint"`
+}
+
+// Kind implements Command.
+func (*AddKey) Kind() Kind { return kindAddKey }
+
+// Denies implements Command.
+func (*AddKey) Denies() bool { return false }
+
+func (c *AddKey) event() Event { return Event{"key.added", c.Key.ID} }
+
+// Validate implements Command.
+func (c *AddKey) Validate() error {
+	if c.Key.ID == "" || len(c.Key.ID) > 128 || len(c.Key.Sealed) == 0 || c.Key.SignFrom == 0 {
+		return iam.Errorf(iam.InternalError, "A key needs an id, sealed material and a time from which it signs.")
+	}
+	return nil
+}
+
+func (c *AddKey) apply(tx *store.Tx, m Meta) (any, error) {
+	if _, exists := tx.Key(c.Key.ID); exists {
+		return nil, iam.Errorf(iam.Conflict, "A key with this id exists.")
+	}
+	k := c.Key
+	k.CreatedAt, k.VerifyUntil = m.At, 0
+	for _, old := range tx.Keys() {
+		if old.VerifyUntil == 0 {
+			old.VerifyUntil = max(k.SignFrom, m.At).Add(iam.MaxTokenLifetime + time.Hour)
+			tx.PutKey(old)
+		}
+	}
+	tx.PutKey(k)
+	return nil, nil
+}
+
+// ResealKeys replaces the sealed form of keys after the cluster's secret was changed. Keys that are
+// gone meanwhile stay gone. Its value is the number of keys that it replaced.
+type ResealKeys struct {
+	Keys []SealedKey `cbor:"1,keyasint"`
+}
+
+// SealedKey is a key's private part under a new key-encryption key.
+type SealedKey struct {
+	ID     string `cbor:"1,keyasint"`
+	Sealed []byte `cbor:"2,keyasint"`
+}
+
+// Kind implements Command.
+func (*ResealKeys) Kind() Kind { return kindResealKeys }
+
+// Denies implements Command.
+func (*ResealKeys) Denies() bool { return false }
+
+func (c *ResealKeys) event() Event { return Event{"key.resealed", ""} }
+
+// Validate implements Command.
+func (c *ResealKeys) Validate() error { return nil }
+
+func (c *ResealKeys) apply(tx *store.Tx, _ Meta) (any, error) {
+	n := 0
+	for _, sealed := range c.Keys {
+		if k, ok := tx.Key(sealed.ID); ok {
+			k.Sealed = sealed.Sealed
+			tx.PutKey(k)
+			n++
+		}
+	}
+	return n, nil
+}

@@ -1,0 +1,170 @@
+package fsm
+
+import (
+	"github.com/keystone-auth/keystone/iam"
+	"github.com/keystone-auth/keystone/store"
+)
+
+// PutRole adds a role, or replaces the one with its id. Invariant: a name names one role; every
+// scope in it exists; the seeded roles keep their names. Its value is the iam.Role.
+type PutRole struct {
+	Role iam.Role `cbor:"1,keyasint"`
+}
+
+// Kind implements Command.
+func (*PutRole) Kind() Kind { return kindPutRole }
+
+// Denies implements Command. A role that loses a scope shows in the next token that is issued.
+func (*PutRole) Denies() bool { return false }
+
+func (c *PutRole) event() Event { return Event{"role.saved", c.Role.ID.String()} }
+
+// Validate implements Command.
+func (c *PutRole) Validate() error {
+	if c.Role.ID.IsZero() {
+		return iam.Errorf(iam.InternalError, "A role needs an id.")
+	}
+	if err := iam.CheckText("description", c.Role.Description, 10_000); err != nil {
+		return err
+	}
+	return iam.CheckRoleName(c.Role.Name)
+}
+
+func (c *PutRole) apply(tx *store.Tx, m Meta) (any, error) {
+	r := c.Role
+	if other, taken := tx.RoleByName(r.Name); taken && other.ID != r.ID {
+		return nil, iam.Errorf(iam.Conflict, "A role of this name exists.")
+	}
+	if err := checkScopes(tx, r.Scopes); err != nil {
+		return nil, err
+	}
+	old, exists := tx.Role(r.ID)
+	if exists && seeded(old.Name) && r.Name != old.Name {
+		return nil, iam.Errorf(iam.Conflict, "The roles admin, user and service keep their names.")
+	}
+	r.Scopes, r.CreatedAt, r.UpdatedAt = distinct(r.Scopes), m.At, m.At
+	if exists {
+		r.CreatedAt = old.CreatedAt
+	}
+	tx.PutRole(r)
+	return r, nil
+}
+
+func seeded(role string) bool {
+	return role == iam.RoleAdmin || role == iam.RoleUser || role == iam.RoleService
+}
+
+func checkScopes(tx *store.Tx, scopes []iam.ID) error {
+	for _, id := range scopes {
+		if _, ok := tx.Scope(id); !ok {
+			return iam.Invalid("scopes", "names a scope that does not exist")
+		}
+	}
+	return nil
+}
+
+// DeleteRole removes a role that nobody holds.
+type DeleteRole struct {
+	ID iam.ID `cbor:"1,keyasint"`
+}
+
+// Kind implements Command.
+func (*DeleteRole) Kind() Kind { return kindDeleteRole }
+
+// Denies implements Command.
+func (*DeleteRole) Denies() bool { return false }
+
+func (c *DeleteRole) event() Event { return Event{"role.deleted", c.ID.String()} }
+
+// Validate implements Command.
+func (c *DeleteRole) Validate() error { return nil }
+
+func (c *DeleteRole) apply(tx *store.Tx, _ Meta) (any, error) {
+	r, ok := tx.Role(c.ID)
+	switch {
+	case !ok:
+		return nil, iam.Errorf(iam.NotFound, "There is no such role.")
+	case seeded(r.Name):
+		return nil, iam.Errorf(iam.Conflict, "The roles admin, user and service cannot be deleted.")
+	case len(tx.UsersWithRole(r.ID, 1)) > 0:
+		return nil, iam.Errorf(iam.Conflict, "The role is in use.")
+	}
+	tx.DeleteRole(r.ID)
+	return nil, nil
+}
+
+// PutScope adds a scope, or replaces the one with its id. Invariant: a name names one scope and is
+// never changed, for tokens carry it. Its value is the iam.Scope.
+type PutScope struct {
+	Scope iam.Scope `cbor:"1,keyasint"`
+}
+
+// Kind implements Command.
+func (*PutScope) Kind() Kind { return kindPutScope }
+
+// Denies implements Command.
+func (*PutScope) Denies() bool { return false }
+
+func (c *PutScope) event() Event { return Event{"scope.saved", c.Scope.ID.String()} }
+
+// Validate implements Command.
+func (c *PutScope) Validate() error {
+	if c.Scope.ID.IsZero() {
+		return iam.Errorf(iam.InternalError, "A scope needs an id.")
+	}
+	for _, err := range []error{
+		iam.CheckText("description", c.Scope.Description, 10_000),
+		iam.CheckText("resource", c.Scope.Resource, 50),
+		iam.CheckText("action", c.Scope.Action, 50),
+	} {
+		if err != nil {
+			return err
+		}
+	}
+	return iam.CheckScopeName(c.Scope.Name)
+}
+
+func (c *PutScope) apply(tx *store.Tx, m Meta) (any, error) {
+	s := c.Scope
+	if other, taken := tx.ScopeByName(s.Name); taken && other.ID != s.ID {
+		return nil, iam.Errorf(iam.Conflict, "A scope of this name exists.")
+	}
+	old, exists := tx.Scope(s.ID)
+	if exists && old.Name != s.Name {
+		return nil, iam.Errorf(iam.Conflict, "A scope keeps its name: make a new one instead.")
+	}
+	s.CreatedAt, s.UpdatedAt = m.At, m.At
+	if exists {
+		s.CreatedAt = old.CreatedAt
+	}
+	tx.PutScope(s)
+	return s, nil
+}
+
+// DeleteScope removes a scope that no role and no client holds.
+type DeleteScope struct {
+	ID iam.ID `cbor:"1,keyasint"`
+}
+
+// Kind implements Command.
+func (*DeleteScope) Kind() Kind { return kindDeleteScope }
+
+// Denies implements Command.
+func (*DeleteScope) Denies() bool { return false }
+
+func (c *DeleteScope) event() Event { return Event{"scope.deleted", c.ID.String()} }
+
+// Validate implements Command.
+func (c *DeleteScope) Validate() error { return nil }
+
+func (c *DeleteScope) apply(tx *store.Tx, _ Meta) (any, error) {
+	s, ok := tx.Scope(c.ID)
+	if !ok {
+		return nil, iam.Errorf(iam.NotFound, "There is no such scope.")
+	}
+	if len(tx.RolesWithScope(s.ID, 1)) > 0 || len(tx.ClientsWithScope(s.ID, 1)) > 0 {
+		return nil, iam.Errorf(iam.Conflict, "The scope is in use.")
+	}
+	tx.DeleteScope(s.ID)
+	return nil, nil
+}

@@ -1,0 +1,29 @@
+package iam
+
+// Role is a named set of scopes that is given to users.
+type Role struct {
+	ID          ID     `cbor:"1,keyasint"`
+	Name        string `cbor:"2,keyasint"`
+	Description string `cbor:"3,keyasint,omitempty"`
+	Scopes      []ID   `cbor:"4,keyasint,omitempty"`
+	CreatedAt   Time   `cbor:"5,keyasint"`
+	UpdatedAt   Time   `cbor:"6,keyasint"`
+}
+
+// Scope is one permission, by convention "action:resource".
+type Scope struct {
+	ID          ID     `cbor:"1,keyasint"`
+	Name        string `cbor:"2,keyasint"`
+	Description string `cbor:"3,keyasint,omitempty"`
+	Resource    string `cbor:"4,keyasint,omitempty"`
+	Action      string `cbor:"5,keyasint,omitempty"`
+	CreatedAt   Time   `cbor:"6,keyasint"`
+	UpdatedAt   Time   `cbor:"7,keyasint"`
+}
+
+// The roles that every cluster begins with.
+const (
+	RoleAdmin   = "admin"
+	RoleUser    = "user"
+	RoleService = "service"
+)

@@ -1,0 +1,142 @@
+package store
+
+import (
+	"encoding/binary"
+
+	bolt "go.etcd.io/bbolt"
+
+	"github.com/keystone-auth/keystone/iam"
+)
+
+// Reader looks at one consistent state. Its answers are copies. A row that cannot be read counts as
+// missing, and makes the surrounding View or Update fail.
+type Reader struct {
+	tx  *bolt.Tx
+	err error
+}
+
+func (r *Reader) fail(err error) {
+	if r.err == nil {
+		r.err = err
+	}
+}
+
+// User returns the user with that id.
+func (r *Reader) User(id iam.ID) (iam.User, bool) { return users.get(r, id[:]) }
+
+// UserByUsername finds a user without regard to letter case.
+func (r *Reader) UserByUsername(name string) (iam.User, bool) {
+	return users.by(r, "users_by_username", []byte(iam.Fold(name)))
+}
+
+// UserByEmail finds a user without regard to letter case.
+func (r *Reader) UserByEmail(email string) (iam.User, bool) {
+	return users.by(r, "users_by_email", []byte(iam.Fold(email)))
+}
+
+// Users returns up to most users after the given id, in the order of ids; the zero id begins.
+func (r *Reader) Users(after iam.ID, most int) []iam.User { return users.page(r, start(after), most) }
+
+// UsersWithRole returns up to most holders of the role.
+func (r *Reader) UsersWithRole(role iam.ID, most int) []iam.User {
+	return users.under(r, "users_by_role", role[:], most)
+}
+
+// Role returns the role with that id.
+func (r *Reader) Role(id iam.ID) (iam.Role, bool) { return roles.get(r, id[:]) }
+
+// RoleByName returns the role of that name.
+func (r *Reader) RoleByName(name string) (iam.Role, bool) {
+	return roles.by(r, "roles_by_name", []byte(name))
+}
+
+// Roles returns up to most roles after the given id, in the order of ids.
+func (r *Reader) Roles(after iam.ID, most int) []iam.Role { return roles.page(r, start(after), most) }
+
+// RolesWithScope returns up to most roles that hold the scope.
+func (r *Reader) RolesWithScope(scope iam.ID, most int) []iam.Role {
+	return roles.under(r, "roles_by_scope", scope[:], most)
+}
+
+// Scope returns the scope with that id.
+func (r *Reader) Scope(id iam.ID) (iam.Scope, bool) { return scopes.get(r, id[:]) }
+
+// ScopeByName returns the scope of that name.
+func (r *Reader) ScopeByName(name string) (iam.Scope, bool) {
+	return scopes.by(r, "scopes_by_name", []byte(name))
+}
+
+// Scopes returns up to most scopes after the given id, in the order of ids.
+func (r *Reader) Scopes(after iam.ID, most int) []iam.Scope {
+	return scopes.page(r, start(after), most)
+}
+
+// Client returns the client with that id.
+func (r *Reader) Client(id iam.ID) (iam.Client, bool) { return clients.get(r, id[:]) }
+
+// ClientByClientID returns the client that presents that name.
+func (r *Reader) ClientByClientID(name string) (iam.Client, bool) {
+	return clients.by(r, "clients_by_client_id", []byte(name))
+}
+
+// Clients returns up to most clients after the given id, in the order of ids.
+func (r *Reader) Clients(after iam.ID, most int) []iam.Client {
+	return clients.page(r, start(after), most)
+}
+
+// ClientsWithScope returns up to most clients that hold the scope.
+func (r *Reader) ClientsWithScope(scope iam.ID, most int) []iam.Client {
+	return clients.under(r, "clients_by_scope", scope[:], most)
+}
+
+// Session returns the session with that id.
+func (r *Reader) Session(id iam.ID) (iam.Session, bool) { return sessions.get(r, id[:]) }
+
+// Sessions returns up to most sessions after the given id, in the order of ids.
+func (r *Reader) Sessions(after iam.ID, most int) []iam.Session {
+	return sessions.page(r, start(after), most)
+}
+
+// SessionsOf returns up to most sessions of the user, oldest first.
+func (r *Reader) SessionsOf(user iam.ID, most int) []iam.Session {
+	return sessions.under(r, "sessions_by_user", user[:], most)
+}
+
+// Revocation returns what was taken away under that kind and subject.
+func (r *Reader) Revocation(kind iam.RevocationKind, subject string) (iam.Revocation, bool) {
+	return revocations.get(r, revocationKey(kind, subject))
+}
+
+// Key returns the signing key with that kid.
+func (r *Reader) Key(kid string) (iam.Key, bool) { return keys.get(r, []byte(kid)) }
+
+// Keys returns every signing key, in the order of kids; there are never many.
+func (r *Reader) Keys() []iam.Key { return keys.page(r, nil, 1000) }
+
+// Settings returns the replicated settings, and false before a cluster was initialized.
+func (r *Reader) Settings() (iam.Settings, bool) { return settings.get(r, []byte("settings")) }
+
+// Audit returns up to most audit entries after that sequence number, in order.
+func (r *Reader) Audit(after uint64, most int) []iam.AuditEntry {
+	return audit.page(r, binary.BigEndian.AppendUint64(nil, after), most)
+}
+
+// Outcome returns what the command with that request id came to, if it is still remembered.
+func (r *Reader) Outcome(request iam.ID) (Outcome, bool) { return outcomes.get(r, request[:]) }
+
+// EachHot calls fn with every row that the memory of a node is made of: revocations, keys, clients
+// and settings, in this order.
+func (r *Reader) EachHot(fn func(row any)) {
+	for _, t := range []anyTable{&revocations, &keys, &clients, &settings} {
+		if err := t.each(r.tx, fn); err != nil {
+			r.fail(err)
+		}
+	}
+}
+
+func start(after iam.ID) []byte {
+	if after.IsZero() {
+		return nil
+	}
+	return after[:]
+}

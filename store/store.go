@@ -1,0 +1,270 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
+
+	"github.com/keystone-auth/keystone/iam"
+)
+
+// Format is the version of the file's layout. A file of a newer one is refused: an old program
+// would read it wrongly and then vote on what it misread.
+const Format = 1
+
+// Errors of Open.
+var (
+	// ErrInUse means that another process has the file open.
+	ErrInUse = errors.New("the data is in use by another Keystone process: stop that one, or choose another data folder")
+	// ErrNewerFormat means that a newer Keystone wrote the file.
+	ErrNewerFormat = errors.New("the data was written by a newer Keystone: start that version, nothing was changed")
+)
+
+// Meta says how far the state has come. It is written in the same transaction as the rows, which is
+// what makes a second delivery of a log entry recognisable.
+type Meta struct {
+	Format             uint64    `cbor:"1,keyasint"`
+	Index              uint64    `cbor:"2,keyasint"` // of the last log entry that was applied
+	Term               uint64    `cbor:"3,keyasint"` // of that entry
+	Configuration      []byte    `cbor:"4,keyasint,omitempty"`
+	ConfigurationIndex uint64    `cbor:"5,keyasint,omitempty"`
+	Time               iam.Time  `cbor:"6,keyasint,omitempty"` // the state's own clock: never runs backwards
+	AuditSequence      uint64    `cbor:"7,keyasint,omitempty"` // of the last audit entry
+	Hash               stateHash `cbor:"8,keyasint"`
+}
+
+// Change is one row as a transaction left it, or as it was before it was deleted.
+type Change struct {
+	Row     any // an iam struct, by value
+	Deleted bool
+}
+
+// Store is the state on disk. It is safe for concurrent use.
+type Store struct {
+	path string
+	mu   sync.RWMutex // held by every transaction for its whole life, and for writing while the file is replaced
+	db   *bolt.DB
+}
+
+// Open opens the file and makes it when it is missing.
+func Open(path string) (*Store, error) {
+	db, err := openFile(path)
+	if err != nil {
+		return nil, err
+	}
+	return &Store{path: path, db: db}, nil
+}
+
+func openFile(path string) (*bolt.DB, error) {
+	db, err := bolt.Open(path, 0o600, &bolt.Options{
+		Timeout:        time.Second, // a double start is told at once
+		FreelistType:   bolt.FreelistMapType,
+		NoFreelistSync: true,
+	})
+	if errors.Is(err, bolterrors.ErrTimeout) {
+		return nil, fmt.Errorf("%s: %w", path, ErrInUse)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("the state file %s cannot be opened: %w", path, err)
+	}
+	if err := prepare(db); err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: %w", path, err), db.Close())
+	}
+	return db, nil
+}
+
+// prepare makes the buckets of a new file and refuses a file that this build does not understand.
+func prepare(db *bolt.DB) error {
+	var meta Meta
+	err := db.View(func(tx *bolt.Tx) error { return readMeta(tx, &meta) })
+	switch {
+	case err != nil:
+		return err
+	case meta.Format > Format:
+		return ErrNewerFormat
+	case meta.Format == Format:
+		return nil
+	}
+	return db.Update(func(tx *bolt.Tx) error {
+		if _, err := tx.CreateBucketIfNotExists([]byte(metaBucket)); err != nil {
+			return err
+		}
+		for _, t := range tables {
+			for _, name := range t.buckets() {
+				if _, err := tx.CreateBucketIfNotExists([]byte(name)); err != nil {
+					return err
+				}
+			}
+		}
+		return writeMeta(tx, Meta{Format: Format})
+	})
+}
+
+func readMeta(tx *bolt.Tx, meta *Meta) error {
+	b := tx.Bucket([]byte(metaBucket))
+	if b == nil {
+		return nil
+	}
+	data := b.Get([]byte("state"))
+	if data == nil {
+		return nil
+	}
+	if err := Decode(data, meta); err != nil {
+		return fmt.Errorf("the state's header cannot be read: %w", err)
+	}
+	return nil
+}
+
+func writeMeta(tx *bolt.Tx, meta Meta) error {
+	return tx.Bucket([]byte(metaBucket)).Put([]byte("state"), Encode(meta))
+}
+
+// Path returns the file's name.
+func (s *Store) Path() string { return s.path }
+
+// Close waits for the transactions that are open and closes the file.
+func (s *Store) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.db.Close()
+}
+
+// View calls fn with a consistent view of the state. The Reader dies when fn returns; the rows that
+// it gave out are copies and stay.
+func (s *Store) View(fn func(*Reader) error) error {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.db.View(func(tx *bolt.Tx) error {
+		r := &Reader{tx: tx}
+		if err := fn(r); err != nil {
+			return err
+		}
+		return r.err
+	})
+}
+
+// Update calls fn with a writer and commits what it did together with its Meta; fn's error, or one
+// of the disk, leaves the state as it was. Only the state machine calls it. The changes are in the
+// order in which they were made.
+func (s *Store) Update(fn func(*Tx) error) ([]Change, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	var changes []Change
+	err := s.db.Update(func(btx *bolt.Tx) error {
+		tx := &Tx{Reader: Reader{tx: btx}}
+		if err := readMeta(btx, &tx.Meta); err != nil {
+			return err
+		}
+		tx.hash = tx.Meta.Hash
+		if err := fn(tx); err != nil {
+			return err
+		}
+		tx.Meta.Hash = tx.hash
+		tx.fail(writeMeta(btx, tx.Meta))
+		changes = tx.changes
+		return tx.err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return changes, nil
+}
+
+// Meta returns how far the state has come.
+func (s *Store) Meta() (meta Meta, err error) {
+	err = s.View(func(r *Reader) error { return readMeta(r.tx, &meta) })
+	return meta, err
+}
+
+// Check compares every row with its indexes both ways, the running hash with one made from the rows,
+// and the file's own pages. It names the first fault.
+func (s *Store) Check() error {
+	return s.View(func(r *Reader) error {
+		for err := range r.tx.Check() {
+			return fmt.Errorf("the file's pages: %w", err)
+		}
+		var hash stateHash
+		for _, t := range tables {
+			if err := t.check(r.tx, &hash); err != nil {
+				return err
+			}
+		}
+		var meta Meta
+		if err := readMeta(r.tx, &meta); err != nil {
+			return err
+		}
+		if meta.Hash != hash {
+			return fmt.Errorf("the state hash %x does not fit the rows, whose hash is %x", meta.Hash, hash)
+		}
+		return nil
+	})
+}
+
+// Copy writes a consistent copy of the file, with the Meta that belongs to it.
+func (s *Store) Copy(w io.Writer) (meta Meta, err error) {
+	err = s.View(func(r *Reader) error {
+		if err := readMeta(r.tx, &meta); err != nil {
+			return err
+		}
+		_, err := r.tx.WriteTo(w)
+		return err
+	})
+	return meta, err
+}
+
+// Stamp opens a file made by Copy, proves that it is whole, and sets where in the log it stands.
+// The log's own idea of that counts, not the copy's: after a restore the two differ, and old entries
+// would be applied again.
+func Stamp(path string, index, term uint64, configuration []byte, configurationIndex uint64) error {
+	s, err := Open(path)
+	if err != nil {
+		return err
+	}
+	err = s.Check()
+	if err == nil {
+		_, err = s.Update(func(tx *Tx) error {
+			tx.Meta.Index, tx.Meta.Term = index, term
+			tx.Meta.Configuration, tx.Meta.ConfigurationIndex = configuration, configurationIndex
+			return nil
+		})
+	}
+	return errors.Join(err, s.Close())
+}
+
+// Replace puts the file at path in the place of the state, which nobody reads meanwhile. After an
+// error the store is closed: the process must not go on with a state that is neither.
+func (s *Store) Replace(path string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.db.Close(); err != nil {
+		return err
+	}
+	if err := os.Rename(path, s.path); err != nil {
+		return err
+	}
+	if err := SyncDir(filepath.Dir(s.path)); err != nil {
+		return err
+	}
+	db, err := openFile(s.path)
+	if err != nil {
+		return err
+	}
+	s.db = db
+	return nil
+}
+
+// SyncDir makes a rename or a new file in the folder survive a power loss.
+func SyncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}

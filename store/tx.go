@@ -1,0 +1,78 @@
+package store
+
+import "github.com/keystone-auth/keystone/iam"
+
+// Tx is one transaction of the state machine: it reads its own writes, collects what changed, and
+// carries the Meta that is committed with them. Errors of the disk are kept and returned by Update.
+type Tx struct {
+	Reader
+	Meta    Meta
+	hash    stateHash
+	changes []Change
+}
+
+// Err returns the first error of this transaction. A caller that applies many commands in one
+// transaction asks after each, so that nothing is built on rows that could not be read.
+func (tx *Tx) Err() error { return tx.err }
+
+// StateHash returns the hash of all rows as this transaction has left them so far.
+func (tx *Tx) StateHash() [32]byte { return tx.hash }
+
+// PutUser writes a user.
+func (tx *Tx) PutUser(u iam.User) { users.put(tx, u) }
+
+// DeleteUser removes a user's row; sessions and revocations are the caller's business.
+func (tx *Tx) DeleteUser(id iam.ID) { users.remove(tx, id[:]) }
+
+// PutRole writes a role.
+func (tx *Tx) PutRole(r iam.Role) { roles.put(tx, r) }
+
+// DeleteRole removes a role.
+func (tx *Tx) DeleteRole(id iam.ID) { roles.remove(tx, id[:]) }
+
+// PutScope writes a scope.
+func (tx *Tx) PutScope(s iam.Scope) { scopes.put(tx, s) }
+
+// DeleteScope removes a scope.
+func (tx *Tx) DeleteScope(id iam.ID) { scopes.remove(tx, id[:]) }
+
+// PutClient writes a client.
+func (tx *Tx) PutClient(c iam.Client) { clients.put(tx, c) }
+
+// DeleteClient removes a client.
+func (tx *Tx) DeleteClient(id iam.ID) { clients.remove(tx, id[:]) }
+
+// PutSession writes a session.
+func (tx *Tx) PutSession(s iam.Session) { sessions.put(tx, s) }
+
+// DeleteSession removes a session.
+func (tx *Tx) DeleteSession(id iam.ID) { sessions.remove(tx, id[:]) }
+
+// PutRevocation writes a revocation.
+func (tx *Tx) PutRevocation(r iam.Revocation) { revocations.put(tx, r) }
+
+// PutKey writes a signing key.
+func (tx *Tx) PutKey(k iam.Key) { keys.put(tx, k) }
+
+// PutSettings writes the settings.
+func (tx *Tx) PutSettings(s iam.Settings) { settings.put(tx, s) }
+
+// AppendAudit adds an entry under the next sequence number.
+func (tx *Tx) AppendAudit(e iam.AuditEntry) {
+	tx.Meta.AuditSequence++
+	e.Sequence = tx.Meta.AuditSequence
+	audit.put(tx, e)
+}
+
+// PutOutcome remembers what a command came to.
+func (tx *Tx) PutOutcome(o Outcome) { outcomes.put(tx, o) }
+
+// Expire removes up to most rows of each table whose time ended before that instant, and returns how
+// many it removed. Audit entries do not expire here.
+func (tx *Tx) Expire(before iam.Time, most int) int {
+	n := 0
+	for _, t := range tables {
+		n += t.expire(tx, timeKey(before), most)
+	}
+	return n
+}
