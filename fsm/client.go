@@ -1,6 +1,7 @@
 package fsm
 
 import (
+	"math"
 	"slices"
 
 	"github.com/keystone-auth/keystone/iam"
@@ -71,6 +72,10 @@ func (c *CreateClient) apply(tx *store.Tx, m Meta) (any, error) {
 	}
 	if err := checkScopes(tx, n.Scopes); err != nil {
 		return nil, err
+	}
+	if gone, was := tx.Revocation(iam.RevokedClient, n.ClientID); was {
+		gone.Before, gone.ExpiresAt = m.At, m.At.Add(revocationLifetime)
+		tx.PutRevocation(gone) // a client of that name was deleted: its tokens stay dead, new ones are good
 	}
 	n.Scopes = distinct(n.Scopes)
 	n.CreatedAt, n.UpdatedAt = m.At, m.At
@@ -146,7 +151,10 @@ func (c *DeleteClient) apply(tx *store.Tx, m Meta) (any, error) {
 	if !ok {
 		return nil, noClient()
 	}
-	revokeIssued(tx, m, iam.RevokedClient, old.ClientID)
+	revokeForGood(tx, m, iam.RevokedClient, old.ClientID)
+	for _, s := range tx.SessionsOfClient(old.ClientID, math.MaxInt) {
+		endSession(tx, m, s)
+	}
 	tx.DeleteClient(old.ID)
 	return nil, nil
 }

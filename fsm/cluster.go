@@ -1,6 +1,8 @@
 package fsm
 
 import (
+	"slices"
+
 	"github.com/keystone-auth/keystone/iam"
 	"github.com/keystone-auth/keystone/store"
 )
@@ -33,12 +35,48 @@ func (c *Initialize) Validate() error {
 			return err
 		}
 	}
+	if err := c.checkSet(); err != nil {
+		return err
+	}
 	return c.Settings.Check()
+}
+
+// checkSet refuses rows that could not stand side by side in the state.
+func (c *Initialize) checkSet() error {
+	scopes, roles, names := map[iam.ID]bool{}, map[iam.ID]bool{}, map[string]bool{}
+	for _, s := range c.Scopes {
+		if scopes[s.ID] || names["scope "+s.Name] {
+			return iam.Errorf(iam.InternalError, "Two of the first scopes have one id or name.")
+		}
+		scopes[s.ID], names["scope "+s.Name] = true, true
+	}
+	for _, r := range c.Roles {
+		if roles[r.ID] || names["role "+r.Name] {
+			return iam.Errorf(iam.InternalError, "Two of the first roles have one id or name.")
+		}
+		if slices.ContainsFunc(r.Scopes, func(id iam.ID) bool { return !scopes[id] }) {
+			return iam.Errorf(iam.InternalError, "One of the first roles has a scope that is not among the first scopes.")
+		}
+		roles[r.ID], names["role "+r.Name] = true, true
+	}
+	return nil
 }
 
 func (c *Initialize) apply(tx *store.Tx, m Meta) (any, error) {
 	if _, done := tx.Settings(); done {
 		return nil, iam.Errorf(iam.Conflict, "The cluster is initialized.")
+	}
+	for _, s := range c.Scopes {
+		_, exists := tx.Scope(s.ID)
+		if _, taken := tx.ScopeByName(s.Name); taken || exists {
+			return nil, iam.Errorf(iam.Conflict, "A scope of this name exists.")
+		}
+	}
+	for _, r := range c.Roles {
+		_, exists := tx.Role(r.ID)
+		if _, taken := tx.RoleByName(r.Name); taken || exists {
+			return nil, iam.Errorf(iam.Conflict, "A role of this name exists.")
+		}
 	}
 	tx.PutSettings(c.Settings)
 	for _, s := range c.Scopes {

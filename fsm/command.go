@@ -3,6 +3,8 @@ package fsm
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/keystone-auth/keystone/iam"
 	"github.com/keystone-auth/keystone/store"
@@ -151,18 +153,45 @@ func Encode(origin Origin, at iam.Time, cmd Command) ([]byte, error) {
 	}
 	entry := store.Encode(envelope{
 		Format: envelopeFormat, Kind: cmd.Kind(), MinVersion: 1, At: at,
-		Origin: bounded(origin), Payload: store.Encode(cmd),
+		Origin: bounded(origin), Payload: store.Encode(tidy(cmd)),
 	})
 	if len(entry) > MaxCommand {
 		return nil, iam.Errorf(iam.PayloadTooLarge, "The request is too large to be one change: split it.")
 	}
+	// An entry that cannot be read back would stop every node of the cluster, for ever. Text that is
+	// not UTF-8 is enough, and whoever sends a request chooses its bytes.
+	if _, _, err := decode(entry); err != nil {
+		return nil, iam.Errorf(iam.InvalidRequest, "The request holds text that is not valid UTF-8, or too many values.")
+	}
 	return entry, nil
+}
+
+// tidy cuts what a caller chose the length and the bytes of, where refusing would harm others: one
+// odd header must not keep the audit entries of a whole batch out of the log.
+func tidy(cmd Command) Command {
+	switch c := cmd.(type) {
+	case *StartSession:
+		started := *c
+		started.Session.UserAgent = cut(c.Session.UserAgent, 256)
+		return &started
+	case *RecordAudit:
+		entries := slices.Clone(c.Entries)
+		for i := range entries {
+			e := &entries[i]
+			e.Type, e.Result, e.Reason = cut(e.Type, 64), cut(e.Result, 64), cut(e.Reason, 64)
+			e.Actor, e.Target, e.IP = cut(e.Actor, 255), cut(e.Target, 255), cut(e.IP, 64)
+			e.UserAgent, e.RequestID = cut(e.UserAgent, 256), cut(e.RequestID, 64)
+		}
+		return &RecordAudit{Entries: entries}
+	}
+	return cmd
 }
 
 // bounded cuts what a caller chose the length of.
 func bounded(o Origin) Origin {
 	o.UserAgent = cut(o.UserAgent, 256)
 	o.Actor = cut(o.Actor, 255)
+	o.IP = cut(o.IP, 64)
 	o.Trace = cut(o.Trace, 64)
 	return o
 }
@@ -172,7 +201,7 @@ func cut(s string, most int) string {
 		s = s[:most]
 	}
 	// What is left may end inside a character, or never have been text: the log takes UTF-8 alone.
-	return string([]rune(s))
+	return strings.ToValidUTF8(s, "?")
 }
 
 // decode reads a log entry. An error means that this build must not go on.

@@ -124,8 +124,8 @@ func (f *FSM) applyEntry(tx *store.Tx, entry *raft.Log) (any, error) {
 
 // applyOnce applies the command unless its request id says that this was done before.
 func applyOnce(tx *store.Tx, m Meta, cmd Command) (Response, error) {
-	if past, ok := tx.Outcome(m.RequestID); ok {
-		if past.Kind != uint64(cmd.Kind()) {
+	if past, ok := tx.Outcome(m.RequestID); ok && past.ExpiresAt > m.At {
+		if past.Kind != uint64(cmd.Kind()) || past.Actor != m.Actor {
 			return Response{Refusal: iam.Errorf(iam.Conflict, "The idempotency key was used for another request.")}, nil
 		}
 		return Response{Result: Result{Index: past.Index, Value: past.Value}, Refusal: past.Refusal}, nil
@@ -143,9 +143,14 @@ func applyOnce(tx *store.Tx, m Meta, cmd Command) (Response, error) {
 		tx.PutOutcome(store.Outcome{
 			RequestID: m.RequestID, Index: m.Index, Kind: uint64(cmd.Kind()),
 			Value: response.Result.Value, Refusal: refusal, ExpiresAt: m.At.Add(OutcomeLifetime),
+			Actor: m.Actor,
 		})
 	}
-	record(tx, m, cmd.event(), refusal)
+	event := cmd.event()
+	if r, ok := value.(Rotation); ok && r.Killed {
+		event.Type, refusal = "session.replayed", badRefresh() // a success of the command alone
+	}
+	record(tx, m, event, refusal)
 	return response, nil
 }
 

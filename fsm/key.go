@@ -23,7 +23,7 @@ func (c *AddKey) event() Event { return Event{"key.added", c.Key.ID} }
 
 // Validate implements Command.
 func (c *AddKey) Validate() error {
-	if c.Key.ID == "" || len(c.Key.ID) > 128 || len(c.Key.Sealed) == 0 || c.Key.SignFrom == 0 {
+	if c.Key.ID == "" || len(c.Key.ID) > 128 || len(c.Key.Sealed) == 0 || c.Key.SignFrom <= 0 {
 		return iam.Errorf(iam.InternalError, "A key needs an id, sealed material and a time from which it signs.")
 	}
 	return nil
@@ -35,7 +35,13 @@ func (c *AddKey) apply(tx *store.Tx, m Meta) (any, error) {
 	}
 	k := c.Key
 	k.CreatedAt, k.VerifyUntil = m.At, 0
-	for _, old := range tx.Keys() {
+	old := tx.Keys()
+	for _, other := range old {
+		// Two proposers may plan at the same time. The key that came last must sign last, or one
+		// that is forgotten soon would sign for ever.
+		k.SignFrom = max(k.SignFrom, other.SignFrom+1)
+	}
+	for _, old := range old {
 		if old.VerifyUntil == 0 {
 			old.VerifyUntil = max(k.SignFrom, m.At).Add(iam.MaxTokenLifetime + time.Hour)
 			tx.PutKey(old)
@@ -66,7 +72,14 @@ func (*ResealKeys) Denies() bool { return false }
 func (c *ResealKeys) event() Event { return Event{"key.resealed", ""} }
 
 // Validate implements Command.
-func (c *ResealKeys) Validate() error { return nil }
+func (c *ResealKeys) Validate() error {
+	for _, k := range c.Keys {
+		if k.ID == "" || len(k.ID) > 128 || len(k.Sealed) == 0 {
+			return iam.Errorf(iam.InternalError, "A key needs an id and sealed material.")
+		}
+	}
+	return nil
+}
 
 func (c *ResealKeys) apply(tx *store.Tx, _ Meta) (any, error) {
 	n := 0

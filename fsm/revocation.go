@@ -80,6 +80,18 @@ func (c *RevokeIssued) apply(tx *store.Tx, m Meta) (any, error) {
 	return endSessionsOf(tx, m, c.User), nil
 }
 
+// revokeIssued never weakens a revocation that reaches further, such as that of a subject which is
+// gone for good.
 func revokeIssued(tx *store.Tx, m Meta, kind iam.RevocationKind, subject string) {
+	if old, ok := tx.Revocation(kind, subject); ok && old.Before > m.At {
+		return
+	}
 	tx.PutRevocation(iam.Revocation{Kind: kind, Subject: subject, Before: m.At, ExpiresAt: m.At.Add(revocationLifetime)})
+}
+
+// revokeForGood is for a subject that is gone: a node that has not heard of it yet may still be
+// issuing, with a time after this one.
+func revokeForGood(tx *store.Tx, m Meta, kind iam.RevocationKind, subject string) {
+	end := m.At.Add(revocationLifetime)
+	tx.PutRevocation(iam.Revocation{Kind: kind, Subject: subject, Before: end, ExpiresAt: end})
 }

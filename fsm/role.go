@@ -39,8 +39,8 @@ func (c *PutRole) apply(tx *store.Tx, m Meta) (any, error) {
 		return nil, err
 	}
 	old, exists := tx.Role(r.ID)
-	if exists && seeded(old.Name) && r.Name != old.Name {
-		return nil, iam.Errorf(iam.Conflict, "The roles admin, user and service keep their names.")
+	if exists && r.Name != old.Name && fixed(tx, old.Name) {
+		return nil, iam.Errorf(iam.Conflict, "The roles admin, user and service, and the one that new users get, keep their names.")
 	}
 	r.Scopes, r.CreatedAt, r.UpdatedAt = distinct(r.Scopes), m.At, m.At
 	if exists {
@@ -50,8 +50,10 @@ func (c *PutRole) apply(tx *store.Tx, m Meta) (any, error) {
 	return r, nil
 }
 
-func seeded(role string) bool {
-	return role == iam.RoleAdmin || role == iam.RoleUser || role == iam.RoleService
+// fixed tells whether something besides users leads to the role by its name.
+func fixed(tx *store.Tx, role string) bool {
+	s, _ := tx.Settings()
+	return role == iam.RoleAdmin || role == iam.RoleUser || role == iam.RoleService || role == s.DefaultRole
 }
 
 func checkScopes(tx *store.Tx, scopes []iam.ID) error {
@@ -84,8 +86,8 @@ func (c *DeleteRole) apply(tx *store.Tx, _ Meta) (any, error) {
 	switch {
 	case !ok:
 		return nil, iam.Errorf(iam.NotFound, "There is no such role.")
-	case seeded(r.Name):
-		return nil, iam.Errorf(iam.Conflict, "The roles admin, user and service cannot be deleted.")
+	case fixed(tx, r.Name):
+		return nil, iam.Errorf(iam.Conflict, "The roles admin, user and service, and the one that new users get, cannot be deleted.")
 	case len(tx.UsersWithRole(r.ID, 1)) > 0:
 		return nil, iam.Errorf(iam.Conflict, "The role is in use.")
 	}

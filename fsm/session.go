@@ -33,8 +33,8 @@ func (c *StartSession) event() Event { return Event{"session.started", c.Session
 // Validate implements Command.
 func (c *StartSession) Validate() error {
 	s := c.Session
-	if s.ID.IsZero() || len(s.Family) != sha256.Size || len(s.Refresh) != sha256.Size || s.TokenID == "" {
-		return iam.Errorf(iam.InternalError, "A session needs an id, a token and two digests.")
+	if s.ID.IsZero() || len(s.Family) != sha256.Size || len(s.Refresh) != sha256.Size || s.TokenID == "" || s.ExpiresAt <= 0 {
+		return iam.Errorf(iam.InternalError, "A session needs an id, a token, two digests and an end.")
 	}
 	return iam.CheckText("scope", iam.JoinScopes(s.Scope), 20_000)
 }
@@ -48,6 +48,9 @@ func (c *StartSession) apply(tx *store.Tx, m Meta) (any, error) {
 		return nil, iam.Errorf(iam.AccountDisabled, "The account is disabled.")
 	case u.LockedAt(m.At):
 		return nil, locked(u)
+	}
+	if client, ok := tx.ClientByClientID(c.Session.ClientID); c.Session.ClientID != "" && !(ok && client.Active) {
+		return nil, iam.Errorf(iam.InvalidClient, "The client is not valid.")
 	}
 	if _, exists := tx.Session(c.Session.ID); exists {
 		return nil, iam.Errorf(iam.Conflict, "A session with this id exists.")
@@ -83,12 +86,12 @@ func locked(u iam.User) *iam.Error {
 // session (RFC 9700 §4.14.2). Its value is a Rotation.
 type RotateSession struct {
 	ID        iam.ID   `cbor:"1,keyasint"`
-	Family    []byte   `cbor:"2,keyasint"` // digest of the chain's shared part, as presented
-	Presented []byte   `cbor:"3,keyasint"` // digest of the token presented
-	Next      []byte   `cbor:"4,keyasint"` // digest of the token that replaces it
-	Replay    []byte   `cbor:"5,keyasint"` // that token, sealed under the one presented
-	TokenID   string   `cbor:"6,keyasint"` // jti of the access token that will be issued
-	ClientID  string   `cbor:"7,keyasint,omitempty"`
+	Family    []byte   `cbor:"2,keyasint"`           // digest of the chain's shared part, as presented
+	Presented []byte   `cbor:"3,keyasint"`           // digest of the token presented
+	Next      []byte   `cbor:"4,keyasint"`           // digest of the token that replaces it
+	Replay    []byte   `cbor:"5,keyasint"`           // that token, sealed under the one presented
+	TokenID   string   `cbor:"6,keyasint"`           // jti of the access token that will be issued
+	ClientID  string   `cbor:"7,keyasint,omitempty"` // the client that presents it, "" when none was named
 	ExpiresAt iam.Time `cbor:"8,keyasint"`
 	Narrowed  []string `cbor:"9,keyasint,omitempty"`
 }
@@ -111,15 +114,15 @@ func (c *RotateSession) event() Event { return Event{"session.refreshed", c.ID.S
 
 // Validate implements Command.
 func (c *RotateSession) Validate() error {
-	if c.ID.IsZero() || len(c.Family) != sha256.Size || len(c.Presented) != sha256.Size || len(c.Next) != sha256.Size || c.TokenID == "" {
-		return iam.Errorf(iam.InternalError, "A rotation needs a session, a token and three digests.")
+	if c.ID.IsZero() || len(c.Family) != sha256.Size || len(c.Presented) != sha256.Size || len(c.Next) != sha256.Size || c.TokenID == "" || c.ExpiresAt <= 0 {
+		return iam.Errorf(iam.InternalError, "A rotation needs a session, a token, three digests and an end.")
 	}
 	return nil
 }
 
 func (c *RotateSession) apply(tx *store.Tx, m Meta) (any, error) {
 	s, ok := tx.Session(c.ID)
-	if !ok || !equal(s.Family, c.Family) || s.ExpiresAt <= m.At || s.ClientID != c.ClientID {
+	if !ok || !equal(s.Family, c.Family) || s.ExpiresAt <= m.At || !c.fits(tx, s) {
 		return nil, badRefresh()
 	}
 	if u, ok := tx.User(s.UserID); !ok || !u.Active {
@@ -132,8 +135,21 @@ func (c *RotateSession) apply(tx *store.Tx, m Meta) (any, error) {
 		return Rotation{Session: s, Replayed: true}, nil
 	}
 	endSession(tx, m, s)
-	record(tx, m, Event{"session.replayed", s.ID.String()}, badRefresh())
 	return Rotation{Killed: true}, nil
+}
+
+// fits tells whether the client that presents the token may use the session. One that was opened
+// through a confidential client is continued by that client alone (RFC 6749 §6); the proposer names
+// a confidential client only after it proved its secret.
+func (c *RotateSession) fits(tx *store.Tx, s iam.Session) bool {
+	if c.ClientID != "" && c.ClientID != s.ClientID {
+		return false
+	}
+	if s.ClientID == "" {
+		return true
+	}
+	client, ok := tx.ClientByClientID(s.ClientID)
+	return ok && client.Active && (client.Type == iam.Public || c.ClientID == s.ClientID)
 }
 
 func (c *RotateSession) rotate(tx *store.Tx, m Meta, s iam.Session) Rotation {
@@ -151,14 +167,19 @@ func badRefresh() *iam.Error {
 	return iam.Errorf(iam.InvalidGrant, "The refresh token is not valid.")
 }
 
-// EndSessions logs a user out: of one session, or of all when Session is zero. It is idempotent. Its
-// value is the number of sessions that it ended.
+// EndSessions logs a user out: of one session, or of all when Session is zero. It is idempotent, and
+// a session that does not fit what else is said of it is passed over without a word. Its value is the
+// number of sessions that it ended.
 type EndSessions struct {
-	User    iam.ID `cbor:"1,keyasint"`
+	User    iam.ID `cbor:"1,keyasint"` // whose; zero for whoever holds the one session
 	Session iam.ID `cbor:"2,keyasint"`
 	// Jti is the access token with which the request came, which dies with the session even where
 	// the session itself is unknown, as of the old system's tokens.
 	Jti string `cbor:"3,keyasint,omitempty"`
+	// Family proves possession of one of the session's refresh tokens, for a caller who presents
+	// one: the session's id alone is no secret.
+	Family []byte `cbor:"4,keyasint,omitempty"`
+	Client string `cbor:"5,keyasint,omitempty"` // through which client it was opened; "" = any
 }
 
 // Kind implements Command.
@@ -167,11 +188,16 @@ func (*EndSessions) Kind() Kind { return kindEndSessions }
 // Denies implements Command.
 func (*EndSessions) Denies() bool { return true }
 
-func (c *EndSessions) event() Event { return Event{"session.ended", c.User.String()} }
+func (c *EndSessions) event() Event {
+	if c.User.IsZero() {
+		return Event{"session.ended", c.Session.String()}
+	}
+	return Event{"session.ended", c.User.String()}
+}
 
 // Validate implements Command.
 func (c *EndSessions) Validate() error {
-	if c.User.IsZero() {
+	if c.User.IsZero() && c.Session.IsZero() {
 		return iam.Errorf(iam.InternalError, "Whose sessions to end was not said.")
 	}
 	return nil
@@ -186,11 +212,17 @@ func (c *EndSessions) apply(tx *store.Tx, m Meta) (any, error) {
 		return endSessionsOf(tx, m, c.User), nil
 	}
 	s, ok := tx.Session(c.Session)
-	if !ok || s.UserID != c.User {
+	if !ok || !c.means(s) {
 		return 0, nil
 	}
 	endSession(tx, m, s)
 	return 1, nil
+}
+
+func (c *EndSessions) means(s iam.Session) bool {
+	return (c.User.IsZero() || c.User == s.UserID) &&
+		(c.Client == "" || c.Client == s.ClientID) &&
+		(c.Family == nil || equal(c.Family, s.Family))
 }
 
 func endSessionsOf(tx *store.Tx, m Meta, user iam.ID) int {

@@ -188,7 +188,7 @@ func (c *DeleteUser) apply(tx *store.Tx, m Meta) (any, error) {
 		return nil, err
 	}
 	endSessionsOf(tx, m, u.ID)
-	revokeIssued(tx, m, iam.RevokedUser, u.ID.String())
+	revokeForGood(tx, m, iam.RevokedUser, u.ID.String())
 	tx.DeleteUser(u.ID)
 	return nil, nil
 }
@@ -206,7 +206,12 @@ func (*LockUser) Kind() Kind { return kindLockUser }
 // Denies implements Command.
 func (*LockUser) Denies() bool { return false }
 
-func (c *LockUser) event() Event { return Event{"user.locked", c.ID.String()} }
+func (c *LockUser) event() Event {
+	if c.Until == 0 {
+		return Event{"user.unlocked", c.ID.String()}
+	}
+	return Event{"user.locked", c.ID.String()}
+}
 
 // Validate implements Command.
 func (c *LockUser) Validate() error { return nil }

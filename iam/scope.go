@@ -23,7 +23,7 @@ const (
 // ParseScopes splits the space-separated form of RFC 6749 §3.3 into sorted, distinct names. It
 // refuses characters that the grammar does not allow, so that a name can never be forged by quoting.
 func ParseScopes(s string) ([]string, error) {
-	names := strings.Fields(s)
+	names := strings.FieldsFunc(s, func(r rune) bool { return r == ' ' }) // no other white space separates
 	for _, name := range names {
 		if err := CheckScopeName(name); err != nil {
 			return nil, Errorf(InvalidScope, "The scope has a character that is not allowed, or a name of over 100 characters.")
@@ -51,7 +51,7 @@ func Grants(held []string, want string) bool {
 // would surprise its owner later and elsewhere.
 func Narrow(want, held []string) ([]string, error) {
 	if len(want) == 0 {
-		return held, nil
+		return slices.Sorted(slices.Values(held)), nil
 	}
 	granted := make([]string, 0, len(want))
 	for _, name := range want {
@@ -62,5 +62,6 @@ func Narrow(want, held []string) ([]string, error) {
 	if len(granted) == 0 {
 		return nil, Errorf(InvalidScope, "None of the scopes asked for is held.")
 	}
-	return granted, nil
+	slices.Sort(granted)
+	return slices.Compact(granted), nil
 }

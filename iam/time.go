@@ -26,7 +26,7 @@ func (t Time) Std() time.Time {
 }
 
 // Unix is the instant in whole seconds, rounded down, as JWT's NumericDate wants it (RFC 7519 §2).
-func (t Time) Unix() int64 { return t.Std().Unix() }
+func (t Time) Unix() int64 { return time.UnixMicro(int64(t)).Unix() }
 
 // Add returns the instant d later.
 func (t Time) Add(d time.Duration) Time { return t + Time(d/time.Microsecond) }

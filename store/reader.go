@@ -102,6 +102,15 @@ func (r *Reader) SessionsOf(user iam.ID, most int) []iam.Session {
 	return sessions.under(r, "sessions_by_user", user[:], most)
 }
 
+// SessionsOfClient returns up to most sessions that were opened through the client.
+func (r *Reader) SessionsOfClient(clientID string, most int) []iam.Session {
+	var rows []iam.Session
+	for _, value := range digested(clientID) {
+		rows = sessions.under(r, "sessions_by_client", value, most)
+	}
+	return rows
+}
+
 // Revocation returns what was taken away under that kind and subject.
 func (r *Reader) Revocation(kind iam.RevocationKind, subject string) (iam.Revocation, bool) {
 	return revocations.get(r, revocationKey(kind, subject))
@@ -132,6 +141,16 @@ func (r *Reader) EachHot(fn func(row any)) {
 			r.fail(err)
 		}
 	}
+}
+
+// HasExpired tells whether a row's time ended before that instant.
+func (r *Reader) HasExpired(before iam.Time) bool {
+	for _, t := range tables {
+		if t.expired(r.tx, timeKey(before)) {
+			return true
+		}
+	}
+	return false
 }
 
 func start(after iam.ID) []byte {

@@ -90,7 +90,7 @@ func prepare(db *bolt.DB) error {
 	case meta.Format > Format:
 		return ErrNewerFormat
 	case meta.Format == Format:
-		return nil
+		return db.View(complete)
 	}
 	return db.Update(func(tx *bolt.Tx) error {
 		if _, err := tx.CreateBucketIfNotExists([]byte(metaBucket)); err != nil {
@@ -105,6 +105,19 @@ func prepare(db *bolt.DB) error {
 		}
 		return writeMeta(tx, Meta{Format: Format})
 	})
+}
+
+// complete refuses a file that says it is of this format and is not: the first use of a bucket that
+// is missing would crash the node.
+func complete(tx *bolt.Tx) error {
+	for _, t := range tables {
+		for _, name := range t.buckets() {
+			if tx.Bucket([]byte(name)) == nil {
+				return fmt.Errorf("the bucket %s is missing: the file is damaged or not of Keystone", name)
+			}
+		}
+	}
+	return nil
 }
 
 func readMeta(tx *bolt.Tx, meta *Meta) error {

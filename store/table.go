@@ -30,6 +30,7 @@ type anyTable interface {
 	check(tx *bolt.Tx, hash *stateHash) error
 	each(tx *bolt.Tx, fn func(row any)) error
 	expire(tx *Tx, before []byte, most int) int
+	expired(tx *bolt.Tx, before []byte) bool
 }
 
 func (t *table[V]) buckets() []string {
@@ -158,21 +159,29 @@ func (t *table[V]) unindex(tx *Tx, key, data []byte) (row V) {
 
 // expire removes rows whose entry in the table's expiry index lies before the given time.
 func (t *table[V]) expire(tx *Tx, before []byte, most int) int {
-	name := t.bucket + "_by_expiry"
+	b := tx.tx.Bucket([]byte(t.bucket + "_by_expiry"))
+	if b == nil {
+		return 0
+	}
 	var due [][]byte // collected first: a bbolt cursor must not outlive a change of its bucket
-	for i := range t.indexes {
-		if t.indexes[i].bucket != name {
-			continue
-		}
-		c := tx.tx.Bucket([]byte(name)).Cursor()
-		for k, key := c.First(); k != nil && bytes.Compare(k[:8], before) < 0 && len(due) < most; k, key = c.Next() {
-			due = append(due, bytes.Clone(key))
-		}
+	c := b.Cursor()
+	for k, key := c.First(); k != nil && bytes.Compare(k[:8], before) < 0 && len(due) < most; k, key = c.Next() {
+		due = append(due, bytes.Clone(key))
 	}
 	for _, key := range due {
 		t.remove(tx, key)
 	}
 	return len(due)
+}
+
+// expired tells whether the first entry of the table's expiry index lies before the given time.
+func (t *table[V]) expired(tx *bolt.Tx, before []byte) bool {
+	b := tx.Bucket([]byte(t.bucket + "_by_expiry"))
+	if b == nil {
+		return false
+	}
+	first, _ := b.Cursor().First()
+	return first != nil && bytes.Compare(first[:8], before) < 0
 }
 
 func (t *table[V]) each(tx *bolt.Tx, fn func(row any)) error {

@@ -1,0 +1,138 @@
+package login_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/keystone-auth/keystone/fsm"
+	"github.com/keystone-auth/keystone/iam"
+	"github.com/keystone-auth/keystone/internal/teststate"
+	"github.com/keystone-auth/keystone/login"
+	"github.com/keystone-auth/keystone/secret"
+	"github.com/keystone-auth/keystone/store"
+)
+
+func TestPolicyAccepts(t *testing.T) {
+	for _, password := range []string{"Zx9!kestrel-Moor", "Str0ng!Passw0rd-2026", "Ünïcode-9-Größe", "Tr0ub4dor&3xyz", strings.Repeat("aB3-", 32)} {
+		if err := login.DefaultPolicy.Check("password", password, "alice", "alice@example.org"); err != nil {
+			t.Errorf("%q: %v", password, err.(*iam.Error).Fields)
+		}
+	}
+}
+
+func TestPolicyNamesEachBrokenRule(t *testing.T) {
+	f := func(password string, want ...string) {
+		t.Helper()
+		err := login.DefaultPolicy.Check("password", password, "alice", "alice@example.org")
+		var refusal *iam.Error
+		if !errors.As(err, &refusal) || refusal.Code != iam.ValidationError {
+			t.Fatalf("%q: got %v", password, err)
+		}
+		var got []string
+		for _, field := range refusal.Fields {
+			got = append(got, field.Message)
+		}
+		all := strings.Join(got, "; ")
+		for _, message := range want {
+			if !strings.Contains(all, message) {
+				t.Errorf("%q: %q lacks %q", password, all, message)
+			}
+		}
+		if strings.Contains(all, password) {
+			t.Errorf("the refusal repeats the password")
+		}
+	}
+	f("short", "at least 8", "upper-case", "digit", "special")
+	f("alllowercase1!", "upper-case")
+	f("ALLUPPERCASE1!", "lower-case")
+	f("NoDigitsHere!", "digit")
+	f("NoSpecial123x", "special")
+	f("xALICE-12345z", "user's name")
+	f("Password1!", "common password")
+	f("Qwertyuiop1!", "keyboard")
+	f(strings.Repeat("aB3-", 33), "at most 128")
+}
+
+func build(t *testing.T) (*teststate.State, *login.Service) {
+	t.Helper()
+	s := teststate.New(t)
+	role := iam.Role{ID: iam.NewID(), Name: "user"}
+	s.Must(t, &fsm.Initialize{Roles: []iam.Role{role}, Settings: iam.Settings{
+		Issuer: "iss", Algorithm: "ES256", AccessSeconds: 900, RefreshSeconds: 900, ServiceSeconds: 900, DefaultRole: "user",
+	}})
+	return s, &login.Service{
+		Store: s.Store, Proposer: s, Now: s.Now, Policy: login.DefaultPolicy,
+		Lockout: login.Lockout{Attempts: 5, For: 15 * time.Minute},
+		Hasher:  secret.NewHasher(secret.HasherConfig{Params: secret.Params{MemoryKiB: 128, Passes: 2, Lanes: 1}}),
+	}
+}
+
+var alice = login.NewUser{Username: "alice", Email: "alice@example.org", Password: "Zx9!kestrel-Moor"}
+
+func TestRegister(t *testing.T) {
+	s, people := build(t)
+	u, err := people.Register(t.Context(), fsm.Origin{}, alice, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !u.Active || u.Superuser || u.Verified || len(u.Roles) != 1 || strings.Contains(u.PasswordHash, alice.Password) {
+		t.Errorf("got %+v", u)
+	}
+	refused := func(want iam.Code, change func(*login.NewUser), roles ...string) {
+		t.Helper()
+		n := login.NewUser{Username: "bob", Email: "bob@example.org", Password: alice.Password}
+		change(&n)
+		if _, err := people.Register(t.Context(), fsm.Origin{}, n, roles); iam.CodeOf(err) != want {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+	refused(iam.Conflict, func(n *login.NewUser) { n.Username = "ALICE" })
+	refused(iam.Conflict, func(n *login.NewUser) { n.Email = "Alice@Example.ORG" })
+	refused(iam.ValidationError, func(n *login.NewUser) { n.Username = "a b" })
+	refused(iam.ValidationError, func(n *login.NewUser) { n.Email = "Bob <bob@example.org>" })
+	refused(iam.ValidationError, func(n *login.NewUser) { n.Password = "weak" })
+	refused(iam.ValidationError, func(*login.NewUser) {}, "user", "no-such-role")
+	err = s.Store.View(func(r *store.Reader) error {
+		if n := len(r.Users(iam.ID{}, 10)); n != 1 {
+			t.Errorf("%d users, want the one that was not refused", n)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestWeakHashIsReplaced(t *testing.T) {
+	s, people := build(t)
+	weak := secret.NewHasher(secret.HasherConfig{Params: secret.Params{MemoryKiB: 64, Passes: 1, Lanes: 1}})
+	hash, err := weak.Hash(t.Context(), alice.Password)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Must(t, &fsm.CreateUser{User: iam.User{ID: iam.NewID(), Username: "alice", Email: "a@example.org", PasswordHash: hash, Active: true}})
+	proof, err := people.Password(t.Context(), login.Attempt{Name: "alice", Password: alice.Password})
+	if err != nil || proof.Rehashed == "" || people.Hasher.Weak(proof.Rehashed) {
+		t.Errorf("a hash under weaker parameters was not replaced: %v", err)
+	}
+}
+
+func TestDisabledIsToldOnlyToTheOwner(t *testing.T) {
+	s, people := build(t)
+	u, err := people.Register(t.Context(), fsm.Origin{}, alice, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.Active = false
+	s.Must(t, &fsm.UpdateUser{User: u})
+	_, err = people.Password(t.Context(), login.Attempt{Name: "alice", Password: "wrong"})
+	if iam.CodeOf(err) != iam.InvalidGrant {
+		t.Errorf("wrong password: %v", err)
+	}
+	_, err = people.Password(t.Context(), login.Attempt{Name: "alice", Password: alice.Password})
+	if iam.CodeOf(err) != iam.AccountDisabled {
+		t.Errorf("right password: %v", err)
+	}
+}

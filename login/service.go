@@ -1,0 +1,99 @@
+package login
+
+import (
+	"context"
+	"errors"
+
+	"github.com/keystone-auth/keystone/fsm"
+	"github.com/keystone-auth/keystone/iam"
+	"github.com/keystone-auth/keystone/secret"
+	"github.com/keystone-auth/keystone/store"
+)
+
+// Service logs people in. Its fields are set once, before the first call.
+type Service struct {
+	Store    *store.Store
+	Proposer fsm.Proposer
+	Hasher   *secret.Hasher
+	Policy   Policy
+	Lockout  Lockout
+	Now      func() iam.Time
+
+	failures failures
+}
+
+// Attempt is a password that somebody claims to be theirs.
+type Attempt struct {
+	Name     string // username or e-mail, in any letter case
+	Password string
+	Origin   fsm.Origin
+}
+
+// Proof is a password that was right, for an account that may log in.
+type Proof struct {
+	User     iam.User
+	Rehashed string // the password's hash under today's policy, where the stored one is weaker
+}
+
+// Password checks a password. Unknown names and wrong passwords are refused with the same words
+// after the same work, or whoever asks could list the accounts. That an account is disabled or
+// locked is told only to those who know its password.
+func (s *Service) Password(ctx context.Context, a Attempt) (Proof, error) {
+	user, known, err := s.find(a.Name)
+	if err != nil {
+		return Proof{}, err
+	}
+	right := false
+	if known {
+		right, err = s.Hasher.Verify(ctx, user.PasswordHash, a.Password)
+	} else {
+		err = s.Hasher.VerifyNobody(ctx, a.Password)
+	}
+	if errors.Is(err, secret.ErrUnusableHash) {
+		err = nil // an imported hash that cannot be verified fits no password
+	}
+	switch {
+	case err != nil:
+		return Proof{}, err
+	case !right:
+		return Proof{}, s.failed(ctx, a.Origin, user, known)
+	case !user.Active:
+		return Proof{}, iam.Errorf(iam.AccountDisabled, "The account is disabled.")
+	case user.LockedAt(s.Now()):
+		refusal := iam.Errorf(iam.AccountLocked, "The account is locked after too many failed logins.")
+		refusal.LockedUntil = user.LockedUntil
+		return Proof{}, refusal
+	}
+	s.failures.forget(user.ID)
+	proof := Proof{User: user}
+	if s.Hasher.Weak(user.PasswordHash) {
+		proof.Rehashed, err = s.Hasher.Hash(ctx, a.Password)
+	}
+	return proof, err
+}
+
+// find looks for a username first: one user's name may be spelled like another's e-mail, and names
+// are what was chosen.
+func (s *Service) find(name string) (user iam.User, known bool, err error) {
+	err = s.Store.View(func(r *store.Reader) error {
+		if user, known = r.UserByUsername(name); !known {
+			user, known = r.UserByEmail(name)
+		}
+		return nil
+	})
+	return user, known, err
+}
+
+// failed counts a wrong password, locks the account when it was one too many, and returns the
+// refusal. A lock that cannot be written does not change the answer: it would tell the two apart.
+func (s *Service) failed(ctx context.Context, origin fsm.Origin, user iam.User, known bool) error {
+	now := s.Now()
+	if known && !user.LockedAt(now) && s.failures.add(user.ID, s.Lockout, now) {
+		origin.RequestID = iam.ID{} // the caller's idempotency key belongs to the login
+		until := now.Add(s.Lockout.For)
+		if _, err := s.Proposer.Propose(ctx, origin, &fsm.LockUser{ID: user.ID, Until: until}); err == nil {
+			s.failures.forget(user.ID)
+		}
+	}
+	return iam.Errorf(iam.InvalidGrant, "The credentials are not valid.")
+}

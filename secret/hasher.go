@@ -1,0 +1,172 @@
+package secret
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/subtle"
+	"runtime"
+	"time"
+
+	"github.com/keystone-auth/keystone/iam"
+)
+
+// queuePerWorker is how many callers may wait for each worker: about four seconds of work with the
+// default parameters, after which a caller is better served by another node.
+const queuePerWorker = 32
+
+// retryAfter is what a caller is told who found the queue full.
+const retryAfter = time.Second
+
+// HasherConfig sets up a [Hasher]. Zero values are replaced by the defaults.
+type HasherConfig struct {
+	Params  Params // of new hashes; DefaultParams
+	Workers int    // hashes computed at once; GOMAXPROCS
+	Queue   int    // callers that may wait beyond those; 32 for each worker
+}
+
+// Hasher hashes and verifies passwords. Every call takes 64 MiB and a processor for a tenth of a
+// second, so without a bound a burst of logins would end the process; beyond the queue a caller is
+// refused at once.
+type Hasher struct {
+	params  Params
+	tickets chan struct{} // full when all workers are busy and the queue is full
+	workers chan struct{} // full when all workers are busy
+	heavy   chan struct{} // full while a hash runs that takes over twice the memory of the policy
+	nobody  phcHash
+}
+
+// HasherStats is how busy a [Hasher] is.
+type HasherStats struct {
+	Running int64
+	Waiting int64
+}
+
+// NewHasher makes a Hasher. Parameters that do not pass Params.Check are a bug of the caller, who had
+// to check the configuration.
+func NewHasher(c HasherConfig) *Hasher {
+	if c.Params == (Params{}) {
+		c.Params = DefaultParams()
+	}
+	if err := c.Params.Check(); err != nil {
+		panic("BUG: hasher without checked parameters: " + err.Error())
+	}
+	if c.Workers < 1 {
+		c.Workers = runtime.GOMAXPROCS(0)
+	}
+	if c.Queue < 1 {
+		c.Queue = queuePerWorker * c.Workers
+	}
+	h := &Hasher{
+		params:  c.Params,
+		tickets: make(chan struct{}, c.Workers+c.Queue),
+		workers: make(chan struct{}, c.Workers),
+		heavy:   make(chan struct{}, 1),
+	}
+	h.nobody = h.fresh()
+	_, _ = rand.Read(h.nobody.sum) // the hash of no password at all
+	return h
+}
+
+// fresh is a hash under the policy with a new salt, its sum still to be computed.
+func (h *Hasher) fresh() phcHash {
+	f := phcHash{variant: argon2id, params: h.params, salt: make([]byte, saltBytes), sum: make([]byte, hashBytes)}
+	_, _ = rand.Read(f.salt)
+	return f
+}
+
+// Hash makes the PHC string of a password under the policy, with a fresh salt.
+func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
+	made := h.fresh()
+	sum, err := h.run(ctx, made, password)
+	if err != nil {
+		return "", err
+	}
+	made.sum = sum
+	return made.String(), nil
+}
+
+// Verify tells whether the password is the one that phc was made of, whatever parameters it was made
+// with. A hash that cannot be used gives [ErrUnusableHash], after the work of an ordinary one, so that
+// the time taken does not tell which accounts have such a hash.
+func (h *Hasher) Verify(ctx context.Context, phc, password string) (bool, error) {
+	stored, err := parsePHC(phc)
+	if err != nil {
+		if busy := h.VerifyNobody(ctx, password); busy != nil {
+			return false, busy
+		}
+		return false, err
+	}
+	sum, err := h.run(ctx, stored, password)
+	if err != nil {
+		return false, err
+	}
+	return subtle.ConstantTimeCompare(sum, stored.sum) == 1, nil
+}
+
+// VerifyNobody does the work of Verify for a name that does not exist, so that the time of an answer
+// does not tell which names do.
+func (h *Hasher) VerifyNobody(ctx context.Context, password string) error {
+	sum, err := h.run(ctx, h.nobody, password)
+	if err != nil {
+		return err
+	}
+	_ = subtle.ConstantTimeCompare(sum, h.nobody.sum)
+	return nil
+}
+
+// Weak tells whether phc should be replaced at the next login: made with less work than the policy
+// asks for, with another variant than Argon2id, or in a form that cannot be read.
+func (h *Hasher) Weak(phc string) bool {
+	stored, err := parsePHC(phc)
+	return err != nil || stored.variant != argon2id ||
+		stored.params.MemoryKiB < h.params.MemoryKiB || stored.params.Passes < h.params.Passes ||
+		len(stored.salt) < saltBytes || len(stored.sum) < hashBytes
+}
+
+// Stats tells how many hashes are being computed and how many callers wait.
+func (h *Hasher) Stats() HasherStats {
+	running, admitted := int64(len(h.workers)), int64(len(h.tickets))
+	return HasherStats{Running: running, Waiting: max(0, admitted-running)}
+}
+
+// run computes one hash when its turn comes. The context counts while waiting only: Argon2 itself
+// cannot be interrupted.
+func (h *Hasher) run(ctx context.Context, job phcHash, password string) ([]byte, error) {
+	select {
+	case h.tickets <- struct{}{}:
+		defer func() { <-h.tickets }()
+	default:
+		return nil, iam.Unavailable(retryAfter, "Too many passwords are being checked on this node; try again in a moment.")
+	}
+	if job.params.MemoryKiB/2 > h.params.MemoryKiB {
+		// The policy tells how much memory the operator gives to hashing. Imported hashes may ask
+		// for up to 1 GiB each; one of them at a time has to do.
+		if err := enter(ctx, h.heavy); err != nil {
+			return nil, err
+		}
+		defer func() { <-h.heavy }()
+	}
+	if err := enter(ctx, h.workers); err != nil {
+		return nil, err
+	}
+	defer func() { <-h.workers }()
+	return job.derive(password), nil
+}
+
+// enter waits for a place in room.
+func enter(ctx context.Context, room chan struct{}) error {
+	select {
+	case room <- struct{}{}:
+	case <-ctx.Done():
+		return errWaitedTooLong()
+	}
+	if ctx.Err() != nil { // both were ready, and nobody waits for the answer any more
+		<-room
+		return errWaitedTooLong()
+	}
+	return nil
+}
+
+func errWaitedTooLong() error {
+	return iam.Unavailable(retryAfter, "The password could not be checked in time; try again in a moment.")
+}

@@ -1,0 +1,155 @@
+package view
+
+import (
+	"hash/maphash"
+	"strconv"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/keystone-auth/keystone/iam"
+	"github.com/keystone-auth/keystone/token"
+)
+
+// seed makes the index of remembered tokens unpredictable: nobody can send tokens that collide.
+var seed = maphash.MakeSeed()
+
+var inactive = []byte(`{"active":false}`)
+
+// remembered is a token whose signature was found good once. Whether it is alive is asked again on
+// each use.
+type remembered struct {
+	raw    string
+	claims *token.Claims
+	body   []byte // the introspection answer while it is alive
+}
+
+// Introspect appends the answer to an introspection of the token (RFC 7662 §2.2) to dst. It keeps
+// neither slice.
+func (v *View) Introspect(dst, raw []byte, now iam.Time) []byte {
+	m := v.memory.Load()
+	t := v.recall(raw)
+	if t == nil {
+		if t = v.learn(m, string(raw), now); t == nil {
+			return append(dst, inactive...)
+		}
+	}
+	if now.Unix() >= t.claims.ExpiresAt || m.dead(t.claims) {
+		return append(dst, inactive...)
+	}
+	return append(dst, t.body...)
+}
+
+// Verify returns what a bearer token says if it is genuine, alive and not revoked. The claims are
+// shared and must not be changed. The error is an *iam.Error with code InvalidToken.
+func (v *View) Verify(raw string, now iam.Time) (*token.Claims, error) {
+	m := v.memory.Load()
+	t := v.recall([]byte(raw))
+	if t == nil {
+		if t = v.learn(m, raw, now); t == nil {
+			return nil, errInvalid()
+		}
+	}
+	if now.Unix() >= t.claims.ExpiresAt || m.dead(t.claims) {
+		return nil, errInvalid()
+	}
+	return t.claims, nil
+}
+
+func errInvalid() error {
+	return iam.Errorf(iam.InvalidToken, "The access token is not valid: it is malformed, expired or revoked.")
+}
+
+// recall compares the whole token: two with one hash must never answer for each other.
+func (v *View) recall(raw []byte) *remembered {
+	t, ok := v.verified.GetIfPresent(maphash.Bytes(seed, raw))
+	if !ok || t.raw != string(raw) {
+		return nil
+	}
+	return t
+}
+
+// learn verifies the signature once and remembers what it found, good tokens only: garbage must not
+// push them out.
+func (v *View) learn(m *memory, raw string, now iam.Time) *remembered {
+	claims, err := m.keys.Verify(raw, token.Expect{Issuer: m.settings.Issuer, Now: now})
+	if err != nil {
+		return nil
+	}
+	t := &remembered{raw: raw, claims: claims, body: appendActive(nil, claims)}
+	v.verified.Set(maphash.String(seed, raw), t)
+	if v.memory.Load().keys != m.keys {
+		// The keys changed while this token was verified: what was remembered may have escaped the
+		// invalidation.
+		v.verified.Invalidate(maphash.String(seed, raw))
+	}
+	return t
+}
+
+// appendActive renders the answer for a token that is alive.
+func appendActive(dst []byte, c *token.Claims) []byte {
+	dst = append(dst, `{"active":true`...)
+	dst = appendText(dst, "scope", iam.JoinScopes(c.Scope))
+	if c.ClientID != "" {
+		dst = appendText(dst, "client_id", c.ClientID)
+	}
+	if c.Username != "" {
+		dst = appendText(dst, "username", c.Username)
+	}
+	dst = append(dst, `,"token_type":"Bearer"`...)
+	dst = appendNumber(dst, "exp", c.ExpiresAt)
+	dst = appendNumber(dst, "iat", c.IssuedAt)
+	if c.NotBefore != 0 {
+		dst = appendNumber(dst, "nbf", c.NotBefore)
+	}
+	dst = appendText(dst, "sub", c.Subject)
+	dst = append(dst, `,"aud":`...)
+	if len(c.Audience) == 1 {
+		dst = appendQuoted(dst, c.Audience[0])
+	} else {
+		dst = appendList(dst, c.Audience)
+	}
+	dst = appendText(dst, "iss", c.Issuer)
+	dst = appendText(dst, "jti", c.ID)
+	if c.Type == token.TypeAccess {
+		dst = append(dst, `,"roles":`...)
+		dst = appendList(dst, c.Roles)
+	}
+	if !c.SessionID.IsZero() {
+		dst = appendText(dst, "sid", c.SessionID.String())
+	}
+	return append(dst, '}')
+}
+
+func appendText(dst []byte, name, value string) []byte {
+	dst = append(dst, ',', '"')
+	dst = append(dst, name...)
+	dst = append(dst, '"', ':')
+	return appendQuoted(dst, value)
+}
+
+func appendNumber(dst []byte, name string, value int64) []byte {
+	dst = append(dst, ',', '"')
+	dst = append(dst, name...)
+	dst = append(dst, '"', ':')
+	return strconv.AppendInt(dst, value, 10)
+}
+
+func appendList(dst []byte, values []string) []byte {
+	dst = append(dst, '[')
+	for i, value := range values {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = appendQuoted(dst, value)
+	}
+	return append(dst, ']')
+}
+
+// appendQuoted writes a JSON string. Claims are UTF-8, for nothing else passes the verifier.
+func appendQuoted(dst []byte, value string) []byte {
+	quoted, err := jsontext.AppendQuote(dst, value)
+	if err != nil {
+		return append(dst, `""`...)
+	}
+	return quoted
+}

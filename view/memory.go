@@ -1,0 +1,142 @@
+package view
+
+import (
+	"fmt"
+
+	"github.com/puzpuzpuz/xsync/v4"
+
+	"github.com/keystone-auth/keystone/iam"
+	"github.com/keystone-auth/keystone/store"
+	"github.com/keystone-auth/keystone/token"
+)
+
+// memory is one coherent picture of the state. After a restore a new one takes its place in one
+// step, so that no request ever meets a half-filled list of revocations.
+type memory struct {
+	settings iam.Settings
+	rows     map[string]iam.Key // every key row, from which keys is made
+	keys     *token.KeySet
+	clients  *xsync.Map[string, iam.Client]
+
+	tokens    *xsync.Map[string, struct{}] // jti
+	sessions  *xsync.Map[iam.ID, struct{}]
+	users     *xsync.Map[string, int64] // subject → Unix second up to which its tokens are dead
+	byClients *xsync.Map[string, int64] // client_id → the same
+}
+
+func newMemory() *memory {
+	return &memory{
+		rows: map[string]iam.Key{}, keys: new(token.KeySet),
+		clients: xsync.NewMap[string, iam.Client](),
+		tokens:  xsync.NewMap[string, struct{}](), sessions: xsync.NewMap[iam.ID, struct{}](),
+		users: xsync.NewMap[string, int64](), byClients: xsync.NewMap[string, int64](),
+	}
+}
+
+// take follows one changed row. It tells whether keys or settings changed, which readers see only
+// after the whole batch.
+func (m *memory) take(row any, deleted bool) (rebuild bool) {
+	switch r := row.(type) {
+	case iam.Revocation:
+		m.revoke(r, deleted)
+	case iam.Client:
+		if deleted {
+			m.clients.Delete(r.ClientID)
+		} else {
+			m.clients.Store(r.ClientID, r)
+		}
+	case iam.Key:
+		if deleted {
+			delete(m.rows, r.ID)
+		} else {
+			m.rows[r.ID] = r
+		}
+		return true
+	case iam.Settings:
+		m.settings = r
+		return true
+	}
+	return false
+}
+
+func (m *memory) revoke(r iam.Revocation, deleted bool) {
+	switch r.Kind {
+	case iam.RevokedToken:
+		set(m.tokens, r.Subject, struct{}{}, deleted)
+	case iam.RevokedSession:
+		if id, err := iam.ParseID(r.Subject); err == nil {
+			set(m.sessions, id, struct{}{}, deleted)
+		}
+	case iam.RevokedUser:
+		set(m.users, r.Subject, r.Before.Unix(), deleted)
+	case iam.RevokedClient:
+		set(m.byClients, r.Subject, r.Before.Unix(), deleted)
+	}
+}
+
+func set[K comparable, V any](m *xsync.Map[K, V], key K, value V, deleted bool) {
+	if deleted {
+		m.Delete(key)
+	} else {
+		m.Store(key, value)
+	}
+}
+
+// dead tells whether the token was taken away. Sessions and jtis say it exactly; the times of users
+// and clients are whole seconds, as iat is, and a token of that very second counts as dead.
+func (m *memory) dead(c *token.Claims) bool {
+	if _, revoked := m.tokens.Load(c.ID); revoked {
+		return true
+	}
+	if c.ClientID != "" && m.deadByClient(c) {
+		return true
+	}
+	if c.Type == token.TypeService {
+		return false
+	}
+	if !c.SessionID.IsZero() {
+		// Whoever takes everything from a user ends the sessions one by one: nothing but the
+		// session counts, or the first login after that would be dead within its second.
+		_, revoked := m.sessions.Load(c.SessionID)
+		return revoked
+	}
+	before, revoked := m.users.Load(c.Subject)
+	return revoked && c.IssuedAt <= before
+}
+
+// deadByClient: a client that is unknown here may have been made a moment ago on another node, so
+// only what is known speaks against a token.
+func (m *memory) deadByClient(c *token.Claims) bool {
+	if before, revoked := m.byClients.Load(c.ClientID); revoked && c.IssuedAt <= before {
+		return true
+	}
+	client, known := m.clients.Load(c.ClientID)
+	return known && !client.Active
+}
+
+// load reads the whole picture from the store.
+func load(s *store.Store, open func(sealed, aad []byte) ([]byte, error)) (*memory, error) {
+	m := newMemory()
+	if err := s.View(func(r *store.Reader) error {
+		r.EachHot(func(row any) { m.take(row, false) })
+		return nil
+	}); err != nil {
+		return nil, err
+	}
+	return m.rebuilt(open)
+}
+
+// rebuilt returns a copy that shares the maps and has its keys opened anew.
+func (m *memory) rebuilt(open func(sealed, aad []byte) ([]byte, error)) (*memory, error) {
+	rows := make([]iam.Key, 0, len(m.rows))
+	for _, k := range m.rows {
+		rows = append(rows, k)
+	}
+	keys, err := token.NewKeySet(rows, open)
+	if err != nil {
+		return nil, fmt.Errorf("the signing keys cannot be opened with this cluster secret: %w", err)
+	}
+	next := *m
+	next.keys = keys
+	return &next, nil
+}
