@@ -47,7 +47,7 @@ func TestParseIDRefuses(t *testing.T) {
 			t.Errorf("UnmarshalText(%q) changed the id to %v, %v", s, id, err)
 		}
 	}
-	const good = "01890a5d-ac96-774b-bcce-b302099a8057"
+	const good = "11890a5d-ac96-774b-bcce-b302099a8058"
 	f("")
 	f(good[:35])
 	f(good + "0")

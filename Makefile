@@ -1,0 +1,74 @@
+# Everything that is done with this repository by hand or by CI. `make` alone lists the targets.
+# Needed: Go 1.26 or later and make; for the race detector of `make test` also a C compiler.
+# The libraries and linters are fetched by Go at the versions pinned in go.mod and tools.mod.
+
+# raft writes its metrics to a dead registry without this tag; see docs/decisions.
+TAGS     := hashicorpmetrics
+VERSION  ?= $(or $(shell git describe --tags --always --dirty 2>/dev/null),dev)
+LDFLAGS  := -s -w -X main.version=$(VERSION)
+LINT     := go tool -modfile=tools.mod golangci-lint
+# How long each fuzz target runs in `make fuzz`.
+FUZZTIME ?= 30s
+# RACE=off tests without the race detector, on a machine that has no C compiler.
+RACE     ?= on
+
+# What is shipped is static; only the race detector wants cgo.
+export CGO_ENABLED := 0
+
+ifeq ($(RACE),off)
+GO_TEST := go test -tags $(TAGS)
+else
+GO_TEST := CGO_ENABLED=1 go test -race -tags $(TAGS)
+endif
+
+.DEFAULT_GOAL := help
+.PHONY: help run build test lint fmt fuzz torture clean need-go need-cc
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: build ## Build, then start three nodes on this machine; options go into ARGS="--port 9000"
+	@exec ./bin/keystone dev $(ARGS)
+
+build: need-go ## Build the static binary bin/keystone
+	go build -trimpath -tags $(TAGS) -ldflags '$(LDFLAGS)' -o bin/keystone ./cmd/keystone
+
+test: lint need-cc ## Vet, lint and run all tests with the race detector
+	$(GO_TEST) -timeout 14m ./...
+
+lint: need-go ## Vet the code and run the linters, the check of the formatting among them
+	go vet -tags $(TAGS) ./...
+	$(LINT) run ./...
+
+fmt: need-go ## Format the code
+	$(LINT) fmt ./...
+
+fuzz: need-go ## Run every fuzz target for FUZZTIME (30s)
+	@set -e; grep -rno --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . \
+	  | sed -E 's|^(.*)/[^/]*:[0-9]+:func (.*)$$|\1 \2|' \
+	  | while read -r folder target; do \
+	      echo "fuzzing $$target in $$folder for $(FUZZTIME)"; \
+	      go test -tags $(TAGS) -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$folder"; \
+	    done
+
+torture: need-go need-cc ## Run the long versions of the tests, then every fuzz target for five minutes (hours)
+	KEYSTONE_TORTURE=1 $(GO_TEST) -timeout 4h -count=1 ./...
+	@$(MAKE) --no-print-directory fuzz FUZZTIME=5m
+
+clean: ## Remove what was built
+	rm -rf bin coverage.out
+
+need-go:
+	@command -v go >/dev/null || { \
+	  echo "Go is missing: install Go 1.26 or later from https://go.dev/dl and put it on the PATH." >&2; exit 1; }
+	@version=$$(go env GOVERSION 2>/dev/null | sed -nE 's/^go1\.([0-9]+).*/\1/p'); \
+	  case "$$version" in \
+	    "") go env GOVERSION 2>&1 | grep -q devel || { \
+	          echo "Go is too old, or cannot fetch the toolchain that go.mod names: install Go 1.26 or later from https://go.dev/dl." >&2; exit 1; } ;; \
+	    *)  [ "$$version" -ge 26 ] || { \
+	          echo "Go 1.$$version is too old: install Go 1.26 or later from https://go.dev/dl." >&2; exit 1; } ;; \
+	  esac
+
+need-cc: need-go
+	@[ "$(RACE)" = off ] || command -v "$$(go env CC)" >/dev/null || { \
+	  echo "A C compiler is missing, which the race detector needs: install gcc or clang, or run this with RACE=off to do without the detector." >&2; exit 1; }

@@ -1,0 +1,43 @@
+package api
+
+// Health says whether the node that was asked can answer correctly.
+type Health struct {
+	Status       string `json:"status"` // "healthy" or "unhealthy"
+	Version      string `json:"version"`
+	Node         string `json:"node"`
+	Role         string `json:"role"`   // leader, follower, candidate, nonvoter or forming
+	Leader       string `json:"leader"` // empty when none is known
+	AppliedIndex uint64 `json:"applied_index"`
+}
+
+// Cluster is what the node that was asked knows of all nodes.
+type Cluster struct {
+	ClusterID string `json:"cluster_id"`
+	Leader    string `json:"leader"`
+	Term      uint64 `json:"term"`
+	Nodes     []Node `json:"nodes"`
+}
+
+// Node is one member of the cluster.
+type Node struct {
+	Name         string `json:"name"`
+	ID           string `json:"id"`
+	Address      string `json:"address"` // of the cluster port
+	HTTP         string `json:"http"`
+	Role         string `json:"role"`
+	State        string `json:"state"` // alive, dead or unknown
+	Version      string `json:"version"`
+	AppliedIndex uint64 `json:"applied_index"`
+	Lag          uint64 `json:"lag"` // log entries behind the leader
+	// StateHash is the hash of the node's state at StateHashIndex, in hexadecimal digits.
+	StateHash      string `json:"state_hash"`
+	StateHashIndex uint64 `json:"state_hash_index"`
+	// Agrees tells whether the hash is that of the node that was asked; null when they have no
+	// common index to compare at.
+	Agrees *bool `json:"agrees"`
+}
+
+// Live says that the process answers.
+type Live struct {
+	Status string `json:"status"` // always "alive"
+}

@@ -1,0 +1,131 @@
+package api
+
+import "encoding/json"
+
+// TokenRequest logs a person in.
+type TokenRequest struct {
+	GrantType    string `json:"grant_type,omitempty"` // "password", or absent
+	Username     string `json:"username"`             // name or e-mail address, in any letter case
+	Password     string `json:"password"`
+	Scope        string `json:"scope,omitempty"` // space-separated; absent: all that is held
+	ClientID     string `json:"client_id,omitempty"`
+	ClientSecret string `json:"client_secret,omitempty"` // for a confidential client, unless it sends Basic
+}
+
+// RefreshRequest exchanges a refresh token for new tokens.
+type RefreshRequest struct {
+	GrantType    string `json:"grant_type,omitempty"` // "refresh_token", or absent
+	RefreshToken string `json:"refresh_token"`
+	Scope        string `json:"scope,omitempty"` // narrower only
+	ClientID     string `json:"client_id,omitempty"`
+	ClientSecret string `json:"client_secret,omitempty"`
+}
+
+// ServiceTokenRequest obtains a token for a client itself. The credentials may come as HTTP Basic
+// instead.
+type ServiceTokenRequest struct {
+	GrantType    string     `json:"grant_type,omitempty"` // "client_credentials", or absent
+	ClientID     string     `json:"client_id,omitempty"`
+	ClientSecret string     `json:"client_secret,omitempty"`
+	Scope        string     `json:"scope,omitempty"`
+	Audience     StringList `json:"audience,omitempty"`
+}
+
+// GrantRequest is a request to the standard token endpoint, which takes every grant as a form
+// (RFC 6749 §4.3.2, §4.4.2, §6).
+type GrantRequest struct {
+	GrantType    string     `json:"grant_type"`
+	Username     string     `json:"username,omitempty"`
+	Password     string     `json:"password,omitempty"`
+	RefreshToken string     `json:"refresh_token,omitempty"`
+	Scope        string     `json:"scope,omitempty"`
+	Audience     StringList `json:"audience,omitempty"`
+	ClientID     string     `json:"client_id,omitempty"`
+	ClientSecret string     `json:"client_secret,omitempty"`
+}
+
+// TokenResponse is the answer of every grant (RFC 6749 §5.1).
+type TokenResponse struct {
+	AccessToken  string `json:"access_token"`
+	RefreshToken string `json:"refresh_token,omitempty"` // none for services
+	TokenType    string `json:"token_type"`              // always "Bearer"
+	ExpiresIn    int64  `json:"expires_in"`              // seconds
+	Scope        string `json:"scope"`
+	TokenID      string `json:"jti"`
+	SessionID    string `json:"session_id,omitempty"` // none for services
+}
+
+// RevokeRequest makes a token dead (RFC 7009 §2.1).
+type RevokeRequest struct {
+	Token         string `json:"token"`
+	TokenTypeHint string `json:"token_type_hint,omitempty"` // taken and not needed
+	ClientID      string `json:"client_id,omitempty"`
+	ClientSecret  string `json:"client_secret,omitempty"`
+}
+
+// IntrospectRequest asks about a token (RFC 7662 §2.1).
+type IntrospectRequest struct {
+	Token         string `json:"token"`
+	TokenTypeHint string `json:"token_type_hint,omitempty"` // taken and not needed
+	ClientID      string `json:"client_id,omitempty"`
+	ClientSecret  string `json:"client_secret,omitempty"`
+}
+
+// Introspection is what a token says (RFC 7662 §2.2). Of one that is not active only Active is sent.
+type Introspection struct {
+	Active    bool       `json:"active"`
+	Scope     string     `json:"scope,omitempty"`
+	ClientID  string     `json:"client_id,omitempty"`
+	Username  string     `json:"username,omitempty"`
+	TokenType string     `json:"token_type,omitempty"`
+	ExpiresAt int64      `json:"exp,omitempty"`
+	IssuedAt  int64      `json:"iat,omitempty"`
+	NotBefore int64      `json:"nbf,omitempty"`
+	Subject   string     `json:"sub,omitempty"`
+	Audience  StringList `json:"aud,omitempty"`
+	Issuer    string     `json:"iss,omitempty"`
+	TokenID   string     `json:"jti,omitempty"`
+	Roles     []string   `json:"roles,omitempty"`
+	SessionID string     `json:"sid,omitempty"`
+}
+
+// LogoutRequest ends the session of the bearer's token, or all sessions of its user.
+type LogoutRequest struct {
+	AllSessions bool `json:"all_sessions,omitempty"`
+}
+
+// LogoutResponse says how many sessions were ended.
+type LogoutResponse struct {
+	Message            string `json:"message"`
+	SessionsTerminated int    `json:"sessions_terminated"`
+}
+
+// ServerMetadata tells standard clients where everything is (RFC 8414 §2).
+type ServerMetadata struct {
+	Issuer                            string   `json:"issuer"`
+	TokenEndpoint                     string   `json:"token_endpoint"`
+	RevocationEndpoint                string   `json:"revocation_endpoint"`
+	IntrospectionEndpoint             string   `json:"introspection_endpoint"`
+	JWKSURI                           string   `json:"jwks_uri"`
+	GrantTypesSupported               []string `json:"grant_types_supported"`
+	ResponseTypesSupported            []string `json:"response_types_supported"`
+	TokenEndpointAuthMethodsSupported []string `json:"token_endpoint_auth_methods_supported"`
+	RevocationAuthMethodsSupported    []string `json:"revocation_endpoint_auth_methods_supported"`
+	IntrospectionAuthMethodsSupported []string `json:"introspection_endpoint_auth_methods_supported"`
+}
+
+// StringList is one string or a list of them on the wire, as "audience" is.
+type StringList []string
+
+// UnmarshalJSON reads both forms.
+func (l *StringList) UnmarshalJSON(text []byte) error {
+	if len(text) == 0 || text[0] != '"' {
+		return json.Unmarshal(text, (*[]string)(l))
+	}
+	var one string
+	if err := json.Unmarshal(text, &one); err != nil {
+		return err
+	}
+	*l = StringList{one}
+	return nil
+}

@@ -1,0 +1,278 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/memberlist"
+
+	"github.com/keystone-auth/keystone/secret"
+	"github.com/keystone-auth/keystone/store"
+)
+
+// Gossip finds out which nodes are alive and what they say about themselves. Nothing is decided by
+// it: whoever holds the gossip key can say anything about anybody.
+
+// hint is what a node says about itself.
+type hint struct {
+	Name     string `cbor:"1,keyasint"`
+	HTTP     string `cbor:"2,keyasint,omitempty"`
+	Version  string `cbor:"3,keyasint,omitempty"`
+	NonVoter bool   `cbor:"4,keyasint,omitempty"`
+	Address  string `cbor:"5,keyasint,omitempty"`
+}
+
+// gossip is this node's part in it.
+type gossip struct {
+	list    *memberlist.Memberlist
+	members *members
+	nodeID  string
+}
+
+type gossipConfig struct {
+	mux       *mux
+	packets   *net.UDPConn
+	advertise string
+	nodeID    string
+	clusterID string
+	self      hint
+	secret    secret.ClusterSecret
+	previous  []secret.ClusterSecret
+	probe     time.Duration
+	logger    *slog.Logger
+}
+
+// startGossip begins to talk; packets is closed with it.
+func startGossip(c gossipConfig) (*gossip, error) {
+	transport := newGossipTransport(c.mux, c.packets, c.advertise)
+	keys := [][]byte{c.secret.GossipKey()}
+	for _, s := range c.previous {
+		keys = append(keys, s.GossipKey())
+	}
+	ring, err := memberlist.NewKeyring(keys, keys[0])
+	if err != nil {
+		return nil, fmt.Errorf("the gossip keys are not usable: %w", err)
+	}
+	config := memberlist.DefaultLANConfig()
+	config.Name = c.nodeID
+	config.Label = c.clusterID
+	config.Transport = transport
+	config.Keyring = ring
+	config.Delegate = gossipDelegate{store.Encode(c.self)}
+	config.Logger = gossipLogger(c.logger)
+	config.ProbeInterval = c.probe
+	config.ProbeTimeout = c.probe / 2
+	config.GossipInterval = c.probe / 5
+	config.RequireNodeNames = true
+	config.TCPTimeout = 2 * time.Second
+	list, err := memberlist.Create(config)
+	if err != nil {
+		return nil, fmt.Errorf("gossip cannot start: %w", err)
+	}
+	return &gossip{list: list, members: c.mux.identity.members, nodeID: c.nodeID}, nil
+}
+
+// meet introduces this node to the members that it does not hear of.
+func (g *gossip) meet(ctx context.Context) {
+	heard := g.heard()
+	for _, s := range g.members.servers() {
+		if _, ok := heard[string(s.ID)]; ok || string(s.ID) == g.nodeID {
+			continue
+		}
+		if address, err := resolve(ctx, string(s.Address)); err == nil {
+			_, _ = g.list.Join([]string{string(s.ID) + "/" + address}) // tried again soon
+		}
+	}
+}
+
+// heard returns what the nodes that are alive say of themselves, by node id.
+func (g *gossip) heard() map[string]hint {
+	out := map[string]hint{}
+	for _, node := range g.list.Members() {
+		var h hint
+		if store.Decode(node.Meta, &h) == nil {
+			out[node.Name] = h
+		}
+	}
+	return out
+}
+
+// close says good-bye, which is no leave from the cluster, and stops.
+func (g *gossip) close() {
+	_ = g.list.Leave(time.Second)
+	_ = g.list.Shutdown()
+}
+
+// gossipDelegate implements memberlist.Delegate: it has something to say and nothing to send.
+type gossipDelegate struct{ meta []byte }
+
+// NodeMeta implements memberlist.Delegate.
+func (d gossipDelegate) NodeMeta(limit int) []byte {
+	if len(d.meta) > limit {
+		return nil
+	}
+	return d.meta
+}
+
+// NotifyMsg implements memberlist.Delegate.
+func (gossipDelegate) NotifyMsg([]byte) {}
+
+// GetBroadcasts implements memberlist.Delegate.
+func (gossipDelegate) GetBroadcasts(_, _ int) [][]byte { return nil }
+
+// LocalState implements memberlist.Delegate.
+func (gossipDelegate) LocalState(bool) []byte { return nil }
+
+// MergeRemoteState implements memberlist.Delegate.
+func (gossipDelegate) MergeRemoteState([]byte, bool) {}
+
+// gossipTransport implements memberlist.NodeAwareTransport: packets over UDP on the number of the
+// cluster port, streams over the cluster port itself.
+type gossipTransport struct {
+	mux       *mux
+	conn      *net.UDPConn
+	advertise string
+	packets   chan *memberlist.Packet
+	streams   chan net.Conn
+	once      sync.Once
+	done      chan struct{}
+	running   sync.WaitGroup
+}
+
+func newGossipTransport(m *mux, conn *net.UDPConn, advertise string) *gossipTransport {
+	t := &gossipTransport{
+		mux: m, conn: conn, advertise: advertise,
+		packets: make(chan *memberlist.Packet), streams: make(chan net.Conn), done: make(chan struct{}),
+	}
+	t.running.Go(t.readPackets)
+	t.running.Go(t.readStreams)
+	return t
+}
+
+func (t *gossipTransport) readPackets() {
+	buffer := make([]byte, 1<<16)
+	for {
+		n, from, err := t.conn.ReadFrom(buffer)
+		select {
+		case <-t.done:
+			return
+		default:
+		}
+		if err != nil {
+			// On some systems an earlier packet that nobody took comes back as an error here.
+			if !waitFor(t.mux.ctx, 10*time.Millisecond) {
+				return
+			}
+			continue
+		}
+		packet := &memberlist.Packet{Buf: append([]byte(nil), buffer[:n]...), From: from, Timestamp: time.Now()}
+		select {
+		case t.packets <- packet:
+		case <-t.done:
+			return
+		}
+	}
+}
+
+func (t *gossipTransport) readStreams() {
+	for {
+		conn, err := t.mux.queues[protocolGossip].Accept()
+		if err != nil {
+			return
+		}
+		select {
+		case t.streams <- conn:
+		case <-t.done:
+			_ = conn.Close()
+			return
+		}
+	}
+}
+
+// FinalAdvertiseAddr implements memberlist.Transport. memberlist wants numbers; it asks again
+// whenever it speaks of this node, so that a name may move.
+func (t *gossipTransport) FinalAdvertiseAddr(string, int) (net.IP, int, error) {
+	ctx, cancel := context.WithTimeout(t.mux.ctx, 2*time.Second)
+	defer cancel()
+	address, err := resolve(ctx, t.advertise)
+	if err != nil {
+		return nil, 0, err
+	}
+	udp, err := net.ResolveUDPAddr("udp", address)
+	if err != nil {
+		return nil, 0, err
+	}
+	return udp.IP, udp.Port, nil
+}
+
+// WriteTo implements memberlist.Transport.
+func (t *gossipTransport) WriteTo(packet []byte, address string) (time.Time, error) {
+	to, err := net.ResolveUDPAddr("udp", address)
+	if err != nil {
+		return time.Time{}, err
+	}
+	_, err = t.conn.WriteTo(packet, to)
+	return time.Now(), err
+}
+
+// WriteToAddress implements memberlist.NodeAwareTransport.
+func (t *gossipTransport) WriteToAddress(packet []byte, to memberlist.Address) (time.Time, error) {
+	return t.WriteTo(packet, to.Addr)
+}
+
+// PacketCh implements memberlist.Transport.
+func (t *gossipTransport) PacketCh() <-chan *memberlist.Packet { return t.packets }
+
+// DialTimeout implements memberlist.Transport.
+func (t *gossipTransport) DialTimeout(address string, timeout time.Duration) (net.Conn, error) {
+	return t.DialAddressTimeout(memberlist.Address{Addr: address}, timeout)
+}
+
+// DialAddressTimeout implements memberlist.NodeAwareTransport.
+func (t *gossipTransport) DialAddressTimeout(to memberlist.Address, timeout time.Duration) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(t.mux.ctx, timeout)
+	defer cancel()
+	conn, err := t.mux.dial(ctx, protocolGossip, to.Addr, to.Name)
+	if err != nil {
+		return nil, err
+	}
+	return conn, nil
+}
+
+// StreamCh implements memberlist.Transport.
+func (t *gossipTransport) StreamCh() <-chan net.Conn { return t.streams }
+
+// Shutdown implements memberlist.Transport.
+func (t *gossipTransport) Shutdown() error {
+	t.once.Do(func() {
+		close(t.done)
+		_ = t.conn.Close()
+		_ = t.mux.queues[protocolGossip].Close()
+	})
+	t.running.Wait()
+	return nil
+}
+
+// resolve turns a host:port into the numbers that it has at this moment.
+func resolve(ctx context.Context, address string) (string, error) {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return "", err
+	}
+	if net.ParseIP(host) != nil {
+		return address, nil
+	}
+	if _, err := strconv.Atoi(port); err != nil {
+		return "", fmt.Errorf("the port of %s is not a number", address)
+	}
+	found, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	if err != nil {
+		return "", err
+	}
+	return net.JoinHostPort(found[0].Unmap().String(), port), nil
+}

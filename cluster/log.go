@@ -1,0 +1,95 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log"
+	"log/slog"
+	"maps"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+)
+
+// repeatAfter is how long the same complaint about the same peer is not repeated: raft tries a node
+// that is away many times a second, and says so each time.
+const repeatAfter = 30 * time.Second
+
+// raftLogger lets raft speak into our log. Only warnings and errors: the rest tells raft's authors
+// more than an operator.
+func raftLogger(to *slog.Logger, closed <-chan struct{}) hclog.Logger {
+	logger := hclog.NewInterceptLogger(&hclog.LoggerOptions{Name: "raft", Output: io.Discard, Level: hclog.Warn})
+	logger.RegisterSink(&logSink{to: to.With("part", "raft"), closed: closed, said: map[string]time.Time{}})
+	return logger
+}
+
+type logSink struct {
+	to     *slog.Logger
+	closed <-chan struct{}
+
+	mu   sync.Mutex
+	said map[string]time.Time
+}
+
+// Accept implements hclog.SinkAdapter. What raft calls an error is one failed attempt among many: a
+// vote, a heartbeat, a dial. So all are warnings, and connections that break while this node stops
+// are none.
+func (s *logSink) Accept(_ string, level hclog.Level, message string, args ...any) {
+	if level < hclog.Warn || isClosed(s.closed) || s.saidBefore(message+peerIn(args)) {
+		return
+	}
+	s.to.Log(context.Background(), slog.LevelWarn, message, args...)
+}
+
+func (s *logSink) saidBefore(what string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	if last, ok := s.said[what]; ok && now.Sub(last) < repeatAfter {
+		return true
+	}
+	maps.DeleteFunc(s.said, func(_ string, at time.Time) bool { return now.Sub(at) >= repeatAfter })
+	s.said[what] = now
+	return false
+}
+
+// peerIn finds the peer among the key-value pairs of a log line.
+func peerIn(args []any) string {
+	for i := 0; i+1 < len(args); i += 2 {
+		if args[i] == "peer" {
+			return fmt.Sprint(args[i+1])
+		}
+	}
+	return ""
+}
+
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
+
+// gossipLogger does the same for memberlist, which marks its lines with a level in brackets.
+func gossipLogger(to *slog.Logger) *log.Logger {
+	return log.New(gossipWriter{to.With("part", "gossip")}, "", 0)
+}
+
+type gossipWriter struct{ to *slog.Logger }
+
+// Write implements io.Writer.
+func (w gossipWriter) Write(line []byte) (int, error) {
+	text := strings.TrimSpace(string(line))
+	// Its warnings are about single packets. Whether a node is away is told by the status.
+	if strings.HasPrefix(text, "[ERR]") {
+		w.to.Warn(strings.TrimSpace(strings.TrimPrefix(text, "[ERR]")))
+	} else {
+		w.to.Debug(text)
+	}
+	return len(line), nil
+}

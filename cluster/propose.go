@@ -1,0 +1,158 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/keystone-auth/keystone/fsm"
+	"github.com/keystone-auth/keystone/iam"
+)
+
+// Budgets: what a caller waits, more than what one forward may take, more than what the entry may
+// wait for raft's queue.
+const (
+	proposeTimeout = 5 * time.Second
+	forwardTimeout = 3 * time.Second
+	enqueueTimeout = 250 * time.Millisecond
+	retryPause     = 40 * time.Millisecond
+	mostForwards   = 256
+	mostApplies    = 1024
+)
+
+// proposer carries commands through the log, from whichever node they were given to.
+type proposer struct {
+	members  *members
+	client   *rpcClient
+	fsm      *fsm.FSM
+	spread   *spread
+	closed   <-chan struct{}
+	forwards chan struct{} // one slot for each that is under way
+	applies  chan struct{}
+}
+
+func newProposer(m *members, client *rpcClient, machine *fsm.FSM, s *spread, closed <-chan struct{}) *proposer {
+	return &proposer{
+		members: m, client: client, fsm: machine, spread: s, closed: closed,
+		forwards: make(chan struct{}, mostForwards), applies: make(chan struct{}, mostApplies),
+	}
+}
+
+// propose builds the log entry here, once, so that however often it is sent it is the same entry
+// with the same request id, and the state machine applies it at most once.
+func (p *proposer) propose(ctx context.Context, origin fsm.Origin, cmd fsm.Command) (fsm.Result, error) {
+	if _, limited := ctx.Deadline(); !limited {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, proposeTimeout)
+		defer cancel()
+	}
+	// Expiring twice is harmless and happens all the time: its outcomes need not be remembered.
+	if _, internal := cmd.(*fsm.Expire); !internal && origin.RequestID.IsZero() {
+		origin.RequestID = iam.NewID()
+	}
+	entry, err := fsm.Encode(origin, iam.Now(), cmd)
+	if err != nil {
+		return fsm.Result{}, err
+	}
+	result, err := p.carry(ctx, entry)
+	if err != nil {
+		return fsm.Result{}, err
+	}
+	// Whoever was told of a change sees it on the node that told him.
+	if err := p.fsm.WaitApplied(ctx, result.Index); err != nil {
+		return fsm.Result{}, iam.Unavailable(time.Second, "The change was made, but this node has not caught up with it in time.")
+	}
+	if cmd.Denies() {
+		p.spread.wait(ctx, result.Index)
+	}
+	return result, nil
+}
+
+// carry sends the entry until its outcome is known. Every attempt may be repeated: after those that
+// prove that nothing happened trivially so, and after the others because of the request id.
+func (p *proposer) carry(ctx context.Context, entry []byte) (fsm.Result, error) {
+	unknown := false
+	for {
+		result, err := p.attempt(ctx, entry)
+		var refusal *iam.Error
+		if err == nil || errors.As(err, &refusal) {
+			return result, err
+		}
+		unknown = unknown || !provesNothing(err)
+		if !p.pause(ctx) {
+			return fsm.Result{}, undecided(unknown)
+		}
+	}
+}
+
+// pause waits a moment between two attempts, and tells whether there is time for another.
+func (p *proposer) pause(ctx context.Context) bool {
+	return !isClosed(p.closed) && waitFor(ctx, jitter(retryPause))
+}
+
+func undecided(unknown bool) error {
+	if unknown {
+		return iam.Unavailable(time.Second, "Whether the change was made is not known: ask again with the same idempotency key.")
+	}
+	return iam.Unavailable(time.Second, "The cluster has no leader at the moment. Nothing was changed.")
+}
+
+// provesNothing tells whether err proves that nothing has changed.
+func provesNothing(err error) bool {
+	for _, harmless := range []error{
+		errNotLeader, errUnsent, raft.ErrNotLeader, raft.ErrLeadershipTransferInProgress, raft.ErrEnqueueTimeout,
+	} {
+		if errors.Is(err, harmless) {
+			return true
+		}
+	}
+	return false
+}
+
+func (p *proposer) attempt(ctx context.Context, entry []byte) (fsm.Result, error) {
+	if p.members.leads() {
+		return p.apply(ctx, entry)
+	}
+	leader, known := p.members.leader()
+	if !known {
+		return fsm.Result{}, errNotLeader
+	}
+	return p.forward(ctx, leader, entry)
+}
+
+// apply gives the entry to raft on the leader. The error is an *iam.Error if the command was
+// refused.
+func (p *proposer) apply(ctx context.Context, entry []byte) (fsm.Result, error) {
+	if isClosed(p.closed) {
+		return fsm.Result{}, errNotLeader // another one will lead
+	}
+	select {
+	case p.applies <- struct{}{}:
+		defer func() { <-p.applies }()
+	default:
+		return fsm.Result{}, iam.Unavailable(time.Second, "The cluster has more changes to make than it can.")
+	}
+	r := p.members.raft.Load()
+	if r == nil {
+		return fsm.Result{}, errNotLeader
+	}
+	future := r.Apply(entry, enqueueTimeout)
+	err := await(ctx, p.closed, future)
+	if errors.Is(err, raft.ErrAbortedByRestore) {
+		return fsm.Result{}, iam.Errorf(iam.Conflict, "A backup was restored at that moment. The change was not made.")
+	}
+	if err != nil {
+		return fsm.Result{}, err
+	}
+	response, ok := future.Response().(fsm.Response)
+	if !ok {
+		return fsm.Result{}, fmt.Errorf("BUG: the state machine answered with %T", future.Response())
+	}
+	if response.Refusal != nil {
+		return fsm.Result{}, response.Refusal
+	}
+	return response.Result, nil
+}

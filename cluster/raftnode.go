@@ -1,0 +1,99 @@
+package cluster
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/hashicorp/raft"
+	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
+	bolt "go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
+)
+
+const (
+	logCache         = 512
+	maxAppendEntries = 512
+	raftIOTimeout    = 10 * time.Second
+)
+
+// raftLog is the log and the votes of this node on disk.
+type raftLog struct {
+	*raftboltdb.BoltStore
+}
+
+func openLog(path string) (raftLog, error) {
+	disk, err := raftboltdb.New(raftboltdb.Options{
+		Path: path,
+		BoltOptions: &bolt.Options{
+			Timeout:        time.Second,
+			FreelistType:   bolt.FreelistMapType,
+			NoFreelistSync: true,
+		},
+		MsgpackUseNewTimeFormat: true,
+	})
+	if errors.Is(err, bolterrors.ErrTimeout) {
+		return raftLog{}, fmt.Errorf("%s is in use by another Keystone process: stop that one, or choose another data folder", path)
+	}
+	if err != nil {
+		return raftLog{}, fmt.Errorf("the log %s cannot be opened: %w", path, err)
+	}
+	return raftLog{disk}, nil
+}
+
+// used tells whether this node ever voted or was sent an entry.
+func (l raftLog) used() (bool, error) {
+	last, err := l.LastIndex()
+	if err != nil {
+		return false, err
+	}
+	term, err := l.GetUint64([]byte("CurrentTerm"))
+	if err != nil && !errors.Is(err, raftboltdb.ErrKeyNotFound) {
+		return false, err
+	}
+	return last > 0 || term > 0, nil
+}
+
+// raftConfig sets what differs from raft's defaults.
+func raftConfig(nodeID string, t Timings, notify chan<- bool) *raft.Config {
+	c := raft.DefaultConfig()
+	c.LocalID = raft.ServerID(nodeID)
+	c.HeartbeatTimeout = t.Heartbeat
+	c.ElectionTimeout = t.Election
+	c.LeaderLeaseTimeout = t.LeaderLease
+	c.CommitTimeout = t.Commit
+	c.MaxAppendEntries = maxAppendEntries
+	c.BatchApplyCh = true // groups what many propose at once; our own limits stand before the queue
+	c.SnapshotInterval = t.SnapshotInterval
+	c.SnapshotThreshold = t.SnapshotThreshold
+	c.TrailingLogs = t.TrailingLogs
+	c.NoSnapshotRestoreOnStart = true // the state on disk is the snapshot
+	c.ShutdownOnRemove = false        // removal is noticed by the watch, which says so
+	c.NoLegacyTelemetry = true
+	c.NotifyCh = notify
+	return c
+}
+
+// startRaft begins with the founders, if there are any, and runs raft.
+func startRaft(c *raft.Config, fsm raft.FSM, l raftLog, snapshots raft.SnapshotStore, transport raftTransport, founders []server) (*raft.Raft, error) {
+	cached, err := raft.NewLogCache(logCache, l)
+	if err != nil {
+		return nil, err
+	}
+	if len(founders) > 0 {
+		var configuration raft.Configuration
+		for _, s := range founders {
+			configuration.Servers = append(configuration.Servers, raft.Server{
+				Suffrage: raft.Voter, ID: raft.ServerID(s.ID), Address: raft.ServerAddress(s.Address),
+			})
+		}
+		if err := raft.BootstrapCluster(c, cached, l, snapshots, transport, configuration); err != nil {
+			return nil, fmt.Errorf("the first log entry cannot be written: %w", err)
+		}
+	}
+	r, err := raft.NewRaft(c, fsm, cached, l, snapshots, transport)
+	if err != nil {
+		return nil, fmt.Errorf("the log cannot be continued: %w", err)
+	}
+	return r, nil
+}

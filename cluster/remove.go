@@ -1,0 +1,74 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/keystone-auth/keystone/iam"
+)
+
+// removeRequest names the member to remove.
+type removeRequest struct {
+	Name string `cbor:"1,keyasint"`
+}
+
+type removeReply struct{}
+
+// Remove takes the member of that name out of the cluster, on whichever node it is asked for. The
+// node is refused by the others at once and stops when it learns of it. Whoever removes a node that
+// may be hostile must change the cluster secret too: with it, it can join again.
+func (n *Node) Remove(ctx context.Context, name string) error {
+	ctx, cancel := context.WithTimeout(ctx, proposeTimeout)
+	defer cancel()
+	for {
+		err := n.removeOnce(ctx, name)
+		if err == nil || !provesNothing(err) {
+			return err
+		}
+		if !n.proposer.pause(ctx) {
+			return undecided(false)
+		}
+	}
+}
+
+func (n *Node) removeOnce(ctx context.Context, name string) error {
+	if n.members.leads() {
+		_, err := n.admission.remove(ctx, caller{}, removeRequest{name})
+		return err
+	}
+	leader, known := n.members.leader()
+	if !known {
+		return errNotLeader
+	}
+	var reply removeReply
+	return n.client.call(ctx, leader, "/remove", removeRequest{name}, &reply)
+}
+
+// remove is the leader's side.
+func (a *admission) remove(ctx context.Context, _ caller, request removeRequest) (removeReply, error) {
+	if !a.members.leads() {
+		return removeReply{}, errNotLeader
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, s := range a.members.servers() {
+		if nameOf(string(s.ID)) != request.Name {
+			continue
+		}
+		if len(a.members.servers()) == 1 {
+			return removeReply{}, iam.Errorf(iam.Conflict, "This is the only node of the cluster.")
+		}
+		err := await(ctx, a.closed, a.members.raft.Load().RemoveServer(s.ID, 0, time.Second))
+		if err != nil && !provesNothing(err) {
+			return removeReply{}, fmt.Errorf("whether the node was removed is not known, look at the cluster's status: %w", err)
+		}
+		if err != nil {
+			return removeReply{}, errors.Join(errNotLeader, err)
+		}
+		a.logger.Info("a node was removed from the cluster", "node", request.Name)
+		return removeReply{}, nil
+	}
+	return removeReply{}, iam.Errorf(iam.NotFound, "The cluster has no node called %s.", request.Name)
+}

@@ -1,0 +1,132 @@
+package cluster
+
+import (
+	"context"
+	"net"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/raft"
+
+	"github.com/keystone-auth/keystone/iam"
+)
+
+// raftTransport is raft's network over the cluster port. It embeds the concrete transport: behind
+// the interface raft would not see that it knows pre-vote, and would quietly go without.
+type raftTransport struct {
+	*raft.NetworkTransport
+}
+
+func newRaftTransport(m *mux, advertise string, timeout time.Duration, logger hclog.Logger) raftTransport {
+	return raftTransport{raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
+		Stream:                  &raftStream{queue: m.queues[protocolRaft], mux: m, advertise: advertise},
+		MaxPool:                 3,
+		Timeout:                 timeout,
+		Logger:                  logger,
+		MsgpackUseNewTimeFormat: true,
+	})}
+}
+
+// raftStream implements raft.StreamLayer. Its address is the advertised one as it was written, name
+// or number: raft's own TCP layer insists on an IP, which a container does not keep.
+type raftStream struct {
+	*queue
+	mux       *mux
+	advertise string
+}
+
+// Addr implements net.Listener.
+func (s *raftStream) Addr() net.Addr { return name(s.advertise) }
+
+// Dial implements raft.StreamLayer.
+func (s *raftStream) Dial(address raft.ServerAddress, timeout time.Duration) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(s.mux.ctx, timeout)
+	defer cancel()
+	server, _ := s.mux.identity.members.at(string(address))
+	conn, err := s.mux.dial(ctx, protocolRaft, string(address), string(server.ID))
+	if err != nil {
+		return nil, err
+	}
+	return conn, nil
+}
+
+// name is an address that is not resolved before it is dialled.
+type name string
+
+// Network implements net.Addr.
+func (name) Network() string { return "tcp" }
+
+// String implements net.Addr.
+func (n name) String() string { return string(n) }
+
+// members is the membership as raft knows it. It is empty until raft runs and has a configuration.
+type members struct {
+	raft atomic.Pointer[raft.Raft]
+}
+
+func (m *members) servers() []raft.Server {
+	r := m.raft.Load()
+	if r == nil {
+		return nil
+	}
+	future := r.GetConfiguration() // answers at once, from memory
+	if future.Error() != nil {
+		return nil
+	}
+	return future.Configuration().Servers
+}
+
+func (m *members) empty() bool { return len(m.servers()) == 0 }
+
+func (m *members) has(nodeID string) bool {
+	_, ok := m.byID(nodeID)
+	return ok
+}
+
+func (m *members) byID(nodeID string) (raft.Server, bool) {
+	for _, s := range m.servers() {
+		if string(s.ID) == nodeID {
+			return s, true
+		}
+	}
+	return raft.Server{}, false
+}
+
+func (m *members) at(address string) (raft.Server, bool) {
+	for _, s := range m.servers() {
+		if string(s.Address) == address {
+			return s, true
+		}
+	}
+	return raft.Server{}, false
+}
+
+// leader returns the node that leads as far as this one knows.
+func (m *members) leader() (target, bool) {
+	r := m.raft.Load()
+	if r == nil {
+		return target{}, false
+	}
+	address, id := r.LeaderWithID()
+	return target{address: string(address), nodeID: string(id)}, id != "" && address != ""
+}
+
+// leads tells whether this node believes that it leads.
+func (m *members) leads() bool {
+	r := m.raft.Load()
+	return r != nil && r.State() == raft.Leader
+}
+
+// newNodeID makes the id of a node on a fresh disk: its name, so that the log tells people and the
+// leader who it is, and a UUID, so that a node that lost its disk is another one than before.
+func newNodeID(name string) string { return name + "." + iam.NewID().String() }
+
+// nameOf returns the name inside a node id.
+func nameOf(nodeID string) string {
+	const suffix = 1 + 36
+	if len(nodeID) <= suffix {
+		return nodeID
+	}
+	return nodeID[:len(nodeID)-suffix]
+}

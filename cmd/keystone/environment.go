@@ -1,0 +1,44 @@
+package main
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// environmentTopic is the help page of everything that the environment sets.
+func environmentTopic() *cobra.Command {
+	var page strings.Builder
+	page.WriteString("What `keystone serve` takes from the environment. A flag counts before a variable, a variable\nbefore the default. An empty variable counts as none.\n")
+	for _, s := range settings {
+		page.WriteString("\n  " + s.env)
+		if s.secret {
+			page.WriteString(", or " + s.env + "_FILE")
+		}
+		if s.flag != "" {
+			page.WriteString("   (--" + s.flag + ")")
+		}
+		page.WriteString("\n      " + s.doc)
+		if s.std != "" {
+			page.WriteString(" (" + s.std + ")")
+		}
+		page.WriteString("\n")
+	}
+	return &cobra.Command{Use: "environment", Short: "What can be set by the environment", Long: page.String()}
+}
+
+// addFlags gives the flag set the flags of those settings; none named means all that have one.
+func addFlags(flags *pflag.FlagSet, names ...string) {
+	for _, s := range settings {
+		if s.flag == "" || len(names) > 0 && !slices.Contains(names, s.flag) {
+			continue
+		}
+		if s.std == "true" || s.std == "false" {
+			flags.Bool(s.flag, s.std == "true", s.doc)
+		} else {
+			flags.String(s.flag, s.std, s.doc)
+		}
+	}
+}

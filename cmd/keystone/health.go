@@ -1,0 +1,43 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/keystone-auth/keystone/client"
+)
+
+func healthCommand() *cobra.Command {
+	var url string
+	cmd := operatorCommand(&cobra.Command{
+		Use:   "health",
+		Short: "Tell whether a node can answer; the exit code is 0 if it can",
+		Example: `  keystone health
+  keystone health --url http://10.0.0.7:8000`,
+		Args: cobra.NoArgs,
+	})
+	cmd.Flags().StringVar(&url, "url", "", "the node to ask (default: the one whose data lies in the folder)")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		ask := func(ctx context.Context, c *client.Client) error {
+			h, err := c.Health(ctx)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "%s: %s (%s), leader %s, applied index %d\n", h.Node, h.Status, h.Role, h.Leader, h.AppliedIndex)
+			return nil
+		}
+		if url == "" {
+			return asOperator(cmd, ask)
+		}
+		c, err := client.New(url)
+		if err != nil {
+			return err
+		}
+		ctx, cancel := context.WithTimeout(cmd.Context(), askWithin)
+		defer cancel()
+		return ask(ctx, c)
+	}
+	return cmd
+}

@@ -1,0 +1,248 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"syscall"
+	"time"
+
+	"github.com/keystone-auth/keystone/cluster"
+	"github.com/keystone-auth/keystone/fsm"
+	"github.com/keystone-auth/keystone/httpapi"
+	"github.com/keystone-auth/keystone/iam"
+	"github.com/keystone-auth/keystone/limit"
+	"github.com/keystone-auth/keystone/login"
+	"github.com/keystone-auth/keystone/oauth"
+	"github.com/keystone-auth/keystone/secret"
+	"github.com/keystone-auth/keystone/steward"
+	"github.com/keystone-auth/keystone/store"
+	"github.com/keystone-auth/keystone/token"
+	"github.com/keystone-auth/keystone/view"
+)
+
+// Config is what a node is made of.
+type Config struct {
+	Name    string
+	DataDir string
+	HTTP    string // host:port of the API
+
+	// Bind and Advertise are host:port of the cluster port; without them the node is alone.
+	Bind, Advertise string
+	Initial         []cluster.Peer
+	Join            []string
+	Timings         cluster.Timings
+
+	Secret   secret.ClusterSecret // none: the one in the data folder, which a lone node makes
+	Previous []secret.ClusterSecret
+
+	Settings   iam.Settings // what this node asks of the whole cluster when it leads
+	SharedKey  []byte       // signs in the compatible mode HS256
+	RotateKeys time.Duration
+
+	Hasher  secret.HasherConfig
+	Policy  login.Policy
+	Lockout login.Lockout
+	Limits  *limit.Set // nil: no limits
+
+	Version string
+	Logger  *slog.Logger
+	// Fatal is told why the node cannot go on, and ends the process.
+	Fatal func(error)
+}
+
+// Node is a node that runs.
+type Node struct {
+	config  Config
+	folder  *folder
+	http    net.Listener
+	socket  net.Listener
+	store   *store.Store
+	cluster *cluster.Node
+	server  *httpapi.Server
+	limiter *limit.Limiter
+	failed  chan error // of a listener that broke
+}
+
+// Start starts a node. It returns when the node listens, which is before it is part of its cluster.
+// The error is one sentence for a person, and leaves behind what was there before.
+func Start(ctx context.Context, c Config) (*Node, error) {
+	n := &Node{config: c, failed: make(chan error, 2)}
+	if err := n.start(ctx); err != nil {
+		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		return nil, errors.Join(err, n.Close(closing))
+	}
+	return n, nil
+}
+
+func (n *Node) start(ctx context.Context) (err error) {
+	// What other programs may have comes first: no state is touched before it is known to be ours.
+	if n.folder, err = openFolder(n.config.DataDir); err != nil {
+		return err
+	}
+	if n.http, err = listen(n.config.HTTP); err != nil {
+		return err
+	}
+	if n.socket, err = n.folder.listen(); err != nil {
+		return err
+	}
+	clusterSecret, err := n.folder.clusterSecret(n.config.Secret, n.config.Lone())
+	if err != nil {
+		return err
+	}
+	if n.store, err = store.Open(n.folder.statePath()); err != nil {
+		return err
+	}
+	if err := n.wire(ctx, clusterSecret); err != nil {
+		return err
+	}
+	go n.serve(n.server.Serve, n.http)
+	go n.serve(n.server.ServeOperator, n.socket)
+	return nil
+}
+
+// Lone tells whether the node is a cluster of one that nobody else can enter.
+func (c Config) Lone() bool { return c.Bind == "" && len(c.Initial) == 0 && len(c.Join) == 0 }
+
+func listen(address string) (net.Listener, error) {
+	l, err := net.Listen("tcp", address)
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, fmt.Errorf("the API cannot listen on %s, which another program has: stop that one, or choose another address with --http", address)
+	case err != nil:
+		return nil, fmt.Errorf("the API cannot listen on %s: %w", address, err)
+	}
+	return l, nil
+}
+
+// wire makes the parts and tells each of those that it needs, from the disk upwards.
+func (n *Node) wire(ctx context.Context, clusterSecret secret.ClusterSecret) error {
+	c := n.config
+	sealer := secret.NewSealer(clusterSecret, c.Previous...)
+	memory, err := view.New(view.Config{Open: sealer.Open, Fatal: c.Fatal}, n.store)
+	if err != nil {
+		return fmt.Errorf("the data in %s cannot be used: %w", c.DataDir, err)
+	}
+	machine, err := fsm.New(fsm.Config{
+		Store: n.store, Committed: memory.Commit, Restored: func() { memory.Reload(n.store) }, Fatal: c.Fatal,
+	})
+	if err != nil {
+		return err
+	}
+	snapshots, err := fsm.NewSnapshots(n.store, n.folder.snapshotPath())
+	if err != nil {
+		return err
+	}
+	n.cluster, err = cluster.Start(ctx, cluster.Config{
+		Name: c.Name, DataDir: n.folder.path, Bind: c.Bind, Advertise: c.Advertise, Initial: c.Initial, Join: c.Join,
+		HTTPAddress: n.announcedHTTP(), Version: c.Version, Secret: clusterSecret, Previous: c.Previous,
+		FSM: machine, Snapshots: snapshots, Logger: c.Logger, Fatal: c.Fatal, Timings: c.Timings,
+	})
+	if err != nil {
+		return err
+	}
+	n.cluster.Lead((&steward.Steward{
+		Store: n.store, Proposer: n.cluster, Sealer: sealer, Settings: c.Settings, SharedSecret: c.SharedKey,
+		RotateEvery: c.RotateKeys, PublishFor: token.PublishWait, Every: stewardEvery, Now: iam.Now, Log: c.Logger,
+	}).Run)
+	n.server = n.api(memory)
+	return nil
+}
+
+// announcedHTTP is the address of the API as another machine would write it.
+func (n *Node) announcedHTTP() string {
+	host, port, _ := net.SplitHostPort(n.HTTP())
+	if ip := net.ParseIP(host); ip == nil || !ip.IsUnspecified() {
+		return n.HTTP()
+	}
+	if host, _, err := net.SplitHostPort(n.config.Advertise); err == nil {
+		return net.JoinHostPort(host, port)
+	}
+	return n.HTTP()
+}
+
+// stewardEvery is how often the leader looks whether something is to be done.
+const stewardEvery = 5 * time.Second
+
+// api makes the services and the HTTP interface over them.
+func (n *Node) api(memory *view.View) *httpapi.Server {
+	c := n.config
+	hasher := secret.NewHasher(c.Hasher)
+	people := &login.Service{
+		Store: n.store, Proposer: n.cluster, Hasher: hasher, Policy: c.Policy, Lockout: c.Lockout, Now: iam.Now,
+	}
+	tokens := &oauth.Service{Store: n.store, View: memory, Proposer: n.cluster, Login: people, Now: iam.Now}
+	api := httpapi.Config{
+		OAuth: tokens, Login: people, View: memory, Store: n.store, Proposer: n.cluster, Hasher: hasher,
+		Cluster: clusterView(n.cluster, memory), Version: c.Version, Node: c.Name, Logger: c.Logger,
+	}
+	if c.Limits != nil {
+		n.limiter = limit.NewLimiter(limit.DefaultCallers)
+		api.Limiter, api.Limits = n.limiter, *c.Limits
+	}
+	return httpapi.New(api)
+}
+
+func (n *Node) serve(serve func(net.Listener) error, l net.Listener) {
+	if err := serve(l); err != nil && !errors.Is(err, net.ErrClosed) {
+		n.failed <- fmt.Errorf("the node cannot serve on %s any more: %w", l.Addr(), err)
+	}
+}
+
+// HTTP returns the address of the API, host:port.
+func (n *Node) HTTP() string { return n.http.Addr().String() }
+
+// Cluster returns the node's part of the cluster.
+func (n *Node) Cluster() *cluster.Node { return n.cluster }
+
+// Store returns the node's state, to be looked at.
+func (n *Node) Store() *store.Store { return n.store }
+
+// Failed gives the error of a listener that broke.
+func (n *Node) Failed() <-chan error { return n.failed }
+
+// Close stops the node: first what takes requests in, so that those under way can still be answered,
+// then its part in the cluster, then the state, and the lock of the folder last.
+func (n *Node) Close(ctx context.Context) error {
+	var errs []error
+	if n.server != nil {
+		errs = append(errs, n.drain(ctx))
+	}
+	for _, l := range []net.Listener{n.http, n.socket} {
+		if l != nil {
+			_ = l.Close() // a second time, where the server ran
+		}
+	}
+	if n.cluster != nil {
+		errs = append(errs, n.cluster.Close(ctx))
+	}
+	if n.limiter != nil {
+		n.limiter.Close()
+	}
+	if n.store != nil {
+		errs = append(errs, n.store.Close())
+	}
+	if n.folder != nil {
+		errs = append(errs, n.folder.close())
+	}
+	return errors.Join(errs...)
+}
+
+// drain lets the requests under way end, in half of the time there is: the rest is for the cluster. A
+// client that does not let go is no fault of this node.
+func (n *Node) drain(ctx context.Context) error {
+	if deadline, ok := ctx.Deadline(); ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, time.Until(deadline)/2)
+		defer cancel()
+	}
+	err := n.server.Shutdown(ctx)
+	if errors.Is(err, context.DeadlineExceeded) {
+		n.config.Logger.Warn("some requests were still under way when the node stopped")
+		return nil
+	}
+	return err
+}

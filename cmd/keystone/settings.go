@@ -1,0 +1,367 @@
+package main
+
+import (
+	"errors"
+	"log/slog"
+	"net"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/keystone-auth/keystone/cluster"
+	"github.com/keystone-auth/keystone/iam"
+	"github.com/keystone-auth/keystone/limit"
+	"github.com/keystone-auth/keystone/login"
+	"github.com/keystone-auth/keystone/secret"
+)
+
+// settings is the table from which the flags of `keystone serve`, the environment and the help come.
+// A new setting is one row.
+var settings = []setting{
+	{
+		flag: "name", env: "KEYSTONE_NAME", doc: "name of this node, unique in its cluster (default: the machine's name; for a lone node keystone)",
+		want: "1 to 63 letters, digits, dots, hyphens or underscores",
+		set:  text(func(c *Config) *string { return &c.Node.Name }, nodeName),
+	},
+	{
+		flag: "data", env: "KEYSTONE_DATA", std: "./keystone-data", doc: "folder for everything that this node keeps",
+		set: text(func(c *Config) *string { return &c.Node.DataDir }, nil),
+	},
+	{
+		flag: "http", env: "KEYSTONE_HTTP", doc: "address of the API, as host:port (default 127.0.0.1:8000)",
+		want: "an address such as 127.0.0.1:8000 or :8000",
+		set:  address(func(c *Config) *string { return &c.HTTP }),
+	},
+	{
+		env: "HOST", std: "127.0.0.1", doc: "host of the API's address, where KEYSTONE_HTTP is not set",
+		set: text(func(c *Config) *string { return &c.Host }, nil),
+	},
+	{
+		env: "PORT", std: "8000", doc: "port of the API's address, where KEYSTONE_HTTP is not set",
+		want: "a port number from 0 to 65535",
+		set: func(c *Config, v string) error {
+			_, err := strconv.ParseUint(v, 10, 16)
+			c.Port = v
+			return err
+		},
+	},
+	{
+		flag: "cluster", env: "KEYSTONE_CLUSTER", doc: "address to listen on for the other nodes, and after a comma the one at which they reach it",
+		want: "an address such as 10.0.0.7:7400, or two with a comma between them",
+		set:  clusterAddress,
+	},
+	{
+		flag: "advertise", env: "KEYSTONE_ADVERTISE", doc: "address at which the other nodes reach this one, where it differs from --cluster",
+		want: "an address such as 10.0.0.7:7400",
+		set:  address(func(c *Config) *string { return &c.Node.Advertise }),
+	},
+	{
+		flag: "initial", env: "KEYSTONE_INITIAL", doc: "the nodes that form a new cluster, name=host:port with commas between; the same list on each",
+		want: "a list such as a=10.0.0.7:7400,b=10.0.0.8:7400,c=10.0.0.9:7400 in which no name or address comes twice",
+		set:  initialNodes,
+	},
+	{
+		flag: "join", env: "KEYSTONE_JOIN", doc: "nodes of the cluster to enter, host:port with commas between; one that answers is enough",
+		want: "addresses such as 10.0.0.7:7400,10.0.0.8:7400",
+		set:  joinAddresses,
+	},
+	{
+		env: "KEYSTONE_SECRET", secret: true, doc: "the cluster secret, the same on every node; a lone node makes its own and keeps it in the data folder",
+		set: func(c *Config, v string) (err error) {
+			c.Node.Secret, err = secret.ParseClusterSecret(v)
+			return err
+		},
+	},
+	{
+		env: "KEYSTONE_SECRET_PREVIOUS", secret: true, doc: "the cluster secret before, while it is being exchanged",
+		set: previousSecrets,
+	},
+	{
+		flag: "no-rate-limit", env: "KEYSTONE_NO_RATE_LIMIT", std: "false", doc: "switch all rate limits off, for tests and measurements",
+		want: "true or false",
+		set:  boolean(func(c *Config) *bool { return &c.NoRateLimit }),
+	},
+	{
+		env: "LOG_LEVEL", std: "info", doc: "the least that is logged: debug, info, warning or error",
+		want: "debug, info, warning or error",
+		set:  logLevel,
+	},
+	{
+		env: "LOG_FORMAT", doc: "json or text (default: text on a terminal, else json)",
+		want: "json or text",
+		set:  text(func(c *Config) *string { return &c.LogFormat }, regexp.MustCompile(`^(json|text)$`)),
+	},
+	{
+		env: "JWT_ISSUER", std: "keystone-auth", doc: "issuer of the tokens, and their audience where the client has none",
+		set: text(func(c *Config) *string { return &c.Node.Settings.Issuer }, nil),
+	},
+	{
+		env: "JWT_ALGORITHM", std: "ES256", doc: "how tokens are signed: " + strings.Join(iam.Algorithms, ", "),
+		want: "one of " + strings.Join(iam.Algorithms, ", "),
+		set: func(c *Config, v string) error {
+			c.Node.Settings.Algorithm = v
+			return refuse(!slices.Contains(iam.Algorithms, v))
+		},
+	},
+	{
+		env: "JWT_SECRET_KEY", secret: true, doc: "key of JWT_ALGORITHM=HS256, shared with the services that verify tokens by themselves",
+		want: "at least 32 bytes (RFC 7518 §3.2)",
+		set: func(c *Config, v string) error {
+			c.Node.SharedKey = []byte(v)
+			return refuse(len(v) < 32)
+		},
+	},
+	{
+		env: "KEYSTONE_KEY_ROTATION_DAYS", std: "90", doc: "age at which the signing key is replaced; 0 = never by itself",
+		want: "a whole number of days from 0 to 3650, such as 90",
+		set: func(c *Config, v string) error {
+			var days int
+			err := count(func(*Config) *int { return &days }, 0, 3650)(c, v)
+			c.Node.RotateKeys = time.Duration(days) * 24 * time.Hour
+			return err
+		},
+	},
+	{
+		env: "ACCESS_TOKEN_EXPIRE_MINUTES", std: "15", doc: "how long an access token is good",
+		want: "a whole number of minutes from 1 to 1440, such as 15",
+		set:  number(func(c *Config) *int64 { return &c.Node.Settings.AccessSeconds }, 1, 1440, 60),
+	},
+	{
+		env: "REFRESH_TOKEN_EXPIRE_DAYS", std: "30", doc: "how long a refresh token, and with it a session, is good",
+		want: "a whole number of days from 1 to 3650, such as 30",
+		set:  number(func(c *Config) *int64 { return &c.Node.Settings.RefreshSeconds }, 1, 3650, 86400),
+	},
+	{
+		env: "SERVICE_TOKEN_EXPIRE_MINUTES", std: "15", doc: "how long a service token is good, where its client has no lifetime of its own",
+		want: "a whole number of minutes from 1 to 1440, such as 15",
+		set:  number(func(c *Config) *int64 { return &c.Node.Settings.ServiceSeconds }, 1, 1440, 60),
+	},
+	{
+		env: "DEFAULT_USER_ROLE", std: iam.RoleUser, doc: "role of those who register",
+		want: "the name of a role, such as user",
+		set: func(c *Config, v string) error {
+			c.Node.Settings.DefaultRole = v
+			return iam.CheckRoleName(v)
+		},
+	},
+	{
+		env: "MAX_LOGIN_ATTEMPTS", std: "5", doc: "wrong passwords in a row after which an account is locked; 0 = never",
+		want: "a whole number from 0 to 1000",
+		set:  count(func(c *Config) *int { return &c.Node.Lockout.Attempts }, 0, 1000),
+	},
+	{
+		env: "ACCOUNT_LOCKOUT_MINUTES", std: "15", doc: "how long it is locked",
+		want: "a whole number of minutes from 1 to 525600, such as 15",
+		set: func(c *Config, v string) error {
+			var minutes int
+			err := count(func(*Config) *int { return &minutes }, 1, 525_600)(c, v)
+			c.Node.Lockout.For = time.Duration(minutes) * time.Minute
+			return err
+		},
+	},
+	{
+		env: "PASSWORD_MIN_LENGTH", std: "8", doc: "characters that a new password has at least",
+		want: "a whole number from 1 to 128",
+		set:  count(func(c *Config) *int { return &c.Node.Policy.MinLength }, 1, 128),
+	},
+	{
+		env: "PASSWORD_MAX_LENGTH", std: "128", doc: "characters that a new password has at most",
+		want: "a whole number from 8 to 1024",
+		set:  count(func(c *Config) *int { return &c.Node.Policy.MaxLength }, 8, 1024),
+	},
+	required("UPPERCASE", "an upper-case letter", func(p *login.Policy) *bool { return &p.RequireUpper }),
+	required("LOWERCASE", "a lower-case letter", func(p *login.Policy) *bool { return &p.RequireLower }),
+	required("DIGITS", "a digit", func(p *login.Policy) *bool { return &p.RequireDigit }),
+	required("SPECIAL", "a special character", func(p *login.Policy) *bool { return &p.RequireSpecial }),
+	rate("RATE_LIMIT_LOGIN", "logins", func(s *limit.Set) *limit.Limit { return &s.Login }),
+	rate("RATE_LIMIT_REGISTER", "registrations", func(s *limit.Set) *limit.Limit { return &s.Register }),
+	rate("RATE_LIMIT_REFRESH", "refreshes", func(s *limit.Set) *limit.Limit { return &s.Refresh }),
+	rate("RATE_LIMIT_SERVICE_TOKEN", "service tokens", func(s *limit.Set) *limit.Limit { return &s.ServiceToken }),
+	rate("RATE_LIMIT_API", "all other requests", func(s *limit.Set) *limit.Limit { return &s.API }),
+	{
+		env: "KEYSTONE_ARGON2_MEMORY_KIB", std: "65536", doc: "memory that one password hash takes",
+		want: "a number of KiB from 8 to 1048576, such as 65536",
+		set: func(c *Config, v string) error {
+			n, err := strconv.ParseUint(v, 10, 21)
+			c.Node.Hasher.Params.MemoryKiB = uint32(n)
+			return errors.Join(err, refuse(n < 8))
+		},
+	},
+	{
+		env: "KEYSTONE_ARGON2_PASSES", std: "3", doc: "how often a password hash goes over that memory",
+		want: "a whole number from 1 to 64",
+		set: func(c *Config, v string) error {
+			n, err := strconv.ParseUint(v, 10, 7)
+			c.Node.Hasher.Params.Passes = uint32(n)
+			return errors.Join(err, refuse(n < 1 || n > 64))
+		},
+	},
+	{
+		env: "KEYSTONE_ARGON2_LANES", std: "1", doc: "how many threads one password hash takes",
+		want: "a whole number from 1 to 16",
+		set: func(c *Config, v string) error {
+			n, err := strconv.ParseUint(v, 10, 5)
+			c.Node.Hasher.Params.Lanes = uint8(n)
+			return errors.Join(err, refuse(n < 1 || n > 16))
+		},
+	},
+	{
+		env: "KEYSTONE_HASH_WORKERS", doc: "passwords that are hashed at once (default: one for each processor)",
+		want: "a whole number from 1 to 1024",
+		set:  count(func(c *Config) *int { return &c.Node.Hasher.Workers }, 1, 1024),
+	},
+	{
+		env: "KEYSTONE_HASH_QUEUE", doc: "passwords that may wait for that (default: 32 for each worker)",
+		want: "a whole number from 1 to 100000",
+		set:  count(func(c *Config) *int { return &c.Node.Hasher.Queue }, 1, 100_000),
+	},
+}
+
+// nodeName keeps names usable in lists, in logs and as parts of host names.
+var nodeName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$`)
+
+var errForm = errors.New("not of that form")
+
+func refuse(bad bool) error {
+	if bad {
+		return errForm
+	}
+	return nil
+}
+
+func text(target func(*Config) *string, form *regexp.Regexp) func(*Config, string) error {
+	return func(c *Config, v string) error {
+		*target(c) = v
+		return refuse(form != nil && !form.MatchString(v))
+	}
+}
+
+func boolean(target func(*Config) *bool) func(*Config, string) error {
+	return func(c *Config, v string) (err error) {
+		*target(c), err = strconv.ParseBool(strings.ToLower(v))
+		return err
+	}
+}
+
+// number reads a whole number and keeps it in a smaller unit.
+func number(target func(*Config) *int64, least, most, unit int64) func(*Config, string) error {
+	return func(c *Config, v string) error {
+		n, err := strconv.ParseInt(v, 10, 64)
+		*target(c) = n * unit
+		return errors.Join(err, refuse(n < least || n > most))
+	}
+}
+
+func count(target func(*Config) *int, least, most int) func(*Config, string) error {
+	return func(c *Config, v string) (err error) {
+		*target(c), err = strconv.Atoi(v)
+		return errors.Join(err, refuse(*target(c) < least || *target(c) > most))
+	}
+}
+
+// address reads host:port. The host may be empty, which means every address of the machine.
+func address(target func(*Config) *string) func(*Config, string) error {
+	return func(c *Config, v string) error {
+		*target(c) = v
+		return checkAddress(v)
+	}
+}
+
+func checkAddress(v string) error {
+	host, port, err := net.SplitHostPort(v)
+	if err != nil {
+		return err
+	}
+	_, err = strconv.ParseUint(port, 10, 16)
+	return errors.Join(err, refuse(strings.ContainsAny(host, " /,=")))
+}
+
+// required is the row of one kind of character that passwords must hold.
+func required(kind, what string, of func(*login.Policy) *bool) setting {
+	return setting{
+		env: "PASSWORD_REQUIRE_" + kind, std: "true", doc: "whether a new password must hold " + what,
+		want: "true or false",
+		set:  boolean(func(c *Config) *bool { return of(&c.Node.Policy) }),
+	}
+}
+
+// rate is the row of one rate limit. Its default is the one that package limit documents.
+func rate(env, what string, of func(*limit.Set) *limit.Limit) setting {
+	defaults := limit.Defaults()
+	std := of(&defaults)
+	return setting{
+		env: env, std: std.String(), doc: "how many " + what + " a caller may make in how long, or off",
+		want: "a rate such as 5/minute, 100/hour or 10/30s, or off",
+		set: func(c *Config, v string) error {
+			l, err := limit.ParseLimit(v)
+			*of(&c.Limits) = l.Named(std.Name)
+			return err
+		},
+	}
+}
+
+func clusterAddress(c *Config, v string) error {
+	bind, advertise, both := strings.Cut(v, ",")
+	c.Node.Bind = bind
+	err := checkAddress(bind)
+	if both {
+		c.announced = advertise
+		err = errors.Join(err, checkAddress(advertise))
+	}
+	return err
+}
+
+func initialNodes(c *Config, v string) error {
+	c.Node.Initial = nil
+	names, addresses := map[string]bool{}, map[string]bool{}
+	for item := range strings.SplitSeq(v, ",") {
+		name, at, found := strings.Cut(strings.TrimSpace(item), "=")
+		if !found || !nodeName.MatchString(name) || checkAddress(at) != nil || strings.HasPrefix(at, ":") || names[name] || addresses[at] {
+			return errForm
+		}
+		names[name], addresses[at] = true, true
+		c.Node.Initial = append(c.Node.Initial, cluster.Peer{Name: name, Address: at})
+	}
+	return nil
+}
+
+func joinAddresses(c *Config, v string) error {
+	c.Node.Join = nil
+	for item := range strings.SplitSeq(v, ",") {
+		at := strings.TrimSpace(item)
+		if checkAddress(at) != nil || strings.HasPrefix(at, ":") {
+			return errForm
+		}
+		c.Node.Join = append(c.Node.Join, at)
+	}
+	return nil
+}
+
+func previousSecrets(c *Config, v string) error {
+	c.Node.Previous = nil
+	for item := range strings.SplitSeq(v, ",") {
+		s, err := secret.ParseClusterSecret(item)
+		if err != nil {
+			return err
+		}
+		c.Node.Previous = append(c.Node.Previous, s)
+	}
+	return nil
+}
+
+// logLevel takes the names of Python's logging too, which the old system's settings have.
+func logLevel(c *Config, v string) error {
+	switch name := strings.ToUpper(v); name {
+	case "WARNING":
+		c.LogLevel = slog.LevelWarn
+	case "CRITICAL", "FATAL":
+		c.LogLevel = slog.LevelError
+	case "DEBUG", "INFO", "WARN", "ERROR":
+		return c.LogLevel.UnmarshalText([]byte(name))
+	default:
+		return errForm
+	}
+	return nil
+}

@@ -1,0 +1,324 @@
+package fsm
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/raft"
+	"pgregory.net/rapid"
+
+	"github.com/keystone-auth/keystone/iam"
+)
+
+// The generators draw from a universe so small that ids and names collide all the time: most faults
+// of a state machine need two commands about one thing.
+
+// generators has one for every kind of the registry; TestEveryKindIsGenerated proves it.
+var generators = map[Kind]func(*rapid.T, *hints) Command{
+	kindInitialize:    genInitialize,
+	kindSetSettings:   func(t *rapid.T, _ *hints) Command { return &SetSettings{Settings: genSettings(t)} },
+	kindCreateUser:    func(t *rapid.T, h *hints) Command { return &CreateUser{User: h.user(t)} },
+	kindUpdateUser:    func(t *rapid.T, _ *hints) Command { return &UpdateUser{User: genUser(t)} },
+	kindDeleteUser:    func(t *rapid.T, _ *hints) Command { return &DeleteUser{ID: genID(t, 'u', 3)} },
+	kindLockUser:      genLockUser,
+	kindPutRole:       func(t *rapid.T, _ *hints) Command { return &PutRole{Role: genRole(t)} },
+	kindDeleteRole:    func(t *rapid.T, _ *hints) Command { return &DeleteRole{ID: genID(t, 'r', 5)} },
+	kindPutScope:      func(t *rapid.T, _ *hints) Command { return &PutScope{Scope: genScope(t)} },
+	kindDeleteScope:   func(t *rapid.T, _ *hints) Command { return &DeleteScope{ID: genID(t, 'p', 6)} },
+	kindCreateClient:  func(t *rapid.T, _ *hints) Command { return &CreateClient{Client: genClient(t)} },
+	kindUpdateClient:  func(t *rapid.T, _ *hints) Command { return &UpdateClient{Client: genClient(t)} },
+	kindDeleteClient:  func(t *rapid.T, _ *hints) Command { return &DeleteClient{ID: genID(t, 'c', 2)} },
+	kindStartSession:  genStartSession,
+	kindRotateSession: genRotateSession,
+	kindEndSessions:   genEndSessions,
+	kindRevokeToken:   func(t *rapid.T, _ *hints) Command { return &RevokeToken{Jti: genJti(t)} },
+	kindRevokeIssued:  genRevokeIssued,
+	kindAddKey:        genAddKey,
+	kindExpire:        func(t *rapid.T, _ *hints) Command { return &Expire{Most: between(t, "most", 1, 4)} },
+	kindRecordAudit:   genRecordAudit,
+	kindResealKeys:    genResealKeys,
+}
+
+// hints are what the generator remembers of its own commands, so that tokens fit often enough for
+// the deep paths. They are guesses: nothing is expected because of them.
+type hints struct {
+	tokens   map[iam.ID][]int  // digests that a session's tokens may have had, newest last
+	users    map[iam.ID]string // and the password's hash that each may have
+	sessions []iam.Session     // that may stand, newest last
+	next     int
+	now      iam.Time
+}
+
+// kinds draws the commands; those about sessions come more often.
+var kinds = func() []Kind {
+	all := slices.Sorted(maps.Keys(registry))
+	for range 8 {
+		all = append(all, kindStartSession, kindRotateSession, kindRotateSession)
+	}
+	return append(all, kindCreateUser, kindUpdateUser, kindUpdateUser, kindCreateClient, kindUpdateClient)
+}()
+
+func TestEveryKindIsGenerated(t *testing.T) {
+	for kind, build := range registry {
+		if generators[kind] == nil {
+			t.Errorf("kind %d, %T, has no generator", kind, build())
+		}
+		if got := build().Kind(); got != kind {
+			t.Errorf("%T is registered as kind %d and says it is %d", build(), kind, got)
+		}
+	}
+	if len(generators) != len(registry) {
+		t.Errorf("%d generators for %d kinds", len(generators), len(registry))
+	}
+}
+
+// between draws evenly. The numbers and samples of rapid lean to the small and early, which here are
+// the same few commands about the same few rows.
+func between(t *rapid.T, label string, least, most int) int {
+	return rapid.Custom(func(t *rapid.T) int {
+		bits := 0
+		for range 10 {
+			bits = bits<<1 | count(rapid.Bool().Draw(t, "bit"))
+		}
+		return least + bits%(most-least+1)
+	}).Draw(t, label)
+}
+
+func one[V any](t *rapid.T, label string, of []V) V { return of[between(t, label, 0, len(of)-1)] }
+
+// drawLog draws a log: an initialized cluster with one administrator most of the time, and then
+// anything.
+func drawLog(t *rapid.T, least, most int) []*raft.Log {
+	h := &hints{tokens: map[iam.ID][]int{}, users: map[iam.ID]string{}, now: epoch}
+	var commands []Command
+	if between(t, "initialized", 0, 9) > 0 {
+		admin, other := h.user(t), h.user(t)
+		admin.Active, admin.Roles = true, []iam.ID{roleAdmin}
+		commands = append(commands, initialize(), &CreateUser{User: admin}, &CreateUser{User: other}, &CreateClient{Client: genClient(t)})
+	}
+	n := between(t, "length", least, most)
+	log := make([]*raft.Log, 0, n+len(commands))
+	add := func(kind raft.LogType, data []byte) {
+		// Indexes have gaps: what raft writes for itself never comes here.
+		last := uint64(0)
+		if len(log) > 0 {
+			last = log[len(log)-1].Index
+		}
+		log = append(log, &raft.Log{Index: last + 1 + uint64(len(log)%3), Term: 1 + last/20, Type: kind, Data: data})
+	}
+	for i := -1; i < n+len(commands); i++ { // the first entry of a real log is a configuration, too
+		if i < 0 || i >= len(commands) && between(t, "configuration", 0, 19) == 0 {
+			server := raft.Server{ID: raft.ServerID(fmt.Sprint("node", i)), Address: "127.0.0.1:1"}
+			add(raft.LogConfiguration, raft.EncodeConfiguration(raft.Configuration{Servers: []raft.Server{server}}))
+			continue
+		}
+		h.now += iam.Time(one(t, "wait", []time.Duration{
+			0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, time.Second, time.Second, time.Second, time.Second, 5 * time.Second, 5 * time.Second, 5 * time.Second,
+			11 * time.Second, 11 * time.Second, time.Minute, time.Minute, -time.Minute, 11 * time.Minute, 2 * time.Hour, 26 * time.Hour,
+		}) / time.Microsecond)
+		var cmd Command
+		if i < len(commands) {
+			cmd = commands[i]
+		} else {
+			cmd = generators[one(t, "kind", kinds)](t, h)
+		}
+		data, err := Encode(genOrigin(t), h.now, cmd)
+		if err != nil {
+			t.Fatalf("the generator of %T made one that is not valid: %v: %+v", cmd, err, cmd)
+		}
+		add(raft.LogCommand, data)
+	}
+	return log
+}
+
+func genOrigin(t *rapid.T) Origin {
+	o := Origin{Actor: one(t, "actor", []string{"", "ann"})}
+	if n := between(t, "request", 0, 19); n < 3 {
+		o.RequestID = id('q', n+1)
+	}
+	return o
+}
+
+func genID(t *rapid.T, kind byte, most int) iam.ID {
+	return id(kind, between(t, "id", 1, most))
+}
+
+func genIDs(t *rapid.T, kind byte, most int) []iam.ID {
+	ids := make([]iam.ID, between(t, "ids", 0, 2))
+	for i := range ids {
+		ids[i] = genID(t, kind, most)
+	}
+	return ids
+}
+
+func genJti(t *rapid.T) string { return one(t, "jti", []string{"j1", "j2", "j3"}) }
+
+func genClientID(t *rapid.T) string {
+	return one(t, "client_id", []string{"app", "App", "tool"})
+}
+
+func genHash(t *rapid.T) string {
+	return one(t, "hash", []string{"h1", "h1", "h1", "h2"})
+}
+
+func mostly(t *rapid.T, label string) bool { return between(t, label, 0, 7) > 0 }
+
+func genSettings(t *rapid.T) iam.Settings {
+	s := settings()
+	s.DefaultRole = one(t, "default", []string{"user", "r1", "r2"})
+	s.AccessSeconds = rapid.Int64Range(1, 86400).Draw(t, "seconds")
+	return s
+}
+
+func genInitialize(t *rapid.T, _ *hints) Command {
+	c := initialize()
+	if mostly(t, "seeded") {
+		return c
+	}
+	c.Scopes = c.Scopes[:1]
+	c.Roles = []iam.Role{{ID: genID(t, 'r', 5), Name: iam.RoleUser, Scopes: []iam.ID{scopeRead}}}
+	return c
+}
+
+// user draws one that a later login may fit.
+func (h *hints) user(t *rapid.T) iam.User {
+	u := genUser(t)
+	if _, created := h.users[u.ID]; !created {
+		h.users[u.ID] = u.PasswordHash
+	}
+	return u
+}
+
+func genUser(t *rapid.T) iam.User {
+	user := genID(t, 'u', 3)
+	own := int(user[15]) - 1
+	if !mostly(t, "own name") {
+		own = (own + 1) % 3
+	}
+	return iam.User{
+		ID:           user,
+		Username:     [][]string{{"ann", "ANN", "Ann"}, {"bob", "eve", "Bob"}, {"Ünï", "üNÏ", "x"}}[own][between(t, "username", 0, 2)],
+		Email:        [][]string{{"a@x", "A@X"}, {"b@x", "B@x"}, {"c@x", "d@x"}}[own][between(t, "email", 0, 1)],
+		PasswordHash: genHash(t),
+		Active:       mostly(t, "active"),
+		Superuser:    rapid.Bool().Draw(t, "superuser"),
+		Roles:        genIDs(t, 'r', one(t, "roles", []int{3, 3, 3, 5})),
+	}
+}
+
+func genLockUser(t *rapid.T, h *hints) Command {
+	until := one(t, "until", []iam.Time{0, h.now, h.now.Add(time.Minute)})
+	return &LockUser{ID: genID(t, 'u', 3), Until: until}
+}
+
+func genRole(t *rapid.T) iam.Role {
+	name := one(t, "name", []string{"r1", "r2", "r3", "r4", "admin", "user"})
+	return iam.Role{ID: genID(t, 'r', 5), Name: name, Scopes: genIDs(t, 'p', 2)}
+}
+
+func genScope(t *rapid.T) iam.Scope {
+	name := one(t, "name", []string{"read:demo", "write:demo", "s1", "s2", "s3", "s4"})
+	return iam.Scope{ID: genID(t, 'p', 6), Name: name, Description: one(t, "text", []string{"", "text", "ünï"})}
+}
+
+func genClient(t *rapid.T) iam.Client {
+	return iam.Client{
+		ID: genID(t, 'c', 2), ClientID: genClientID(t), Name: "n", SecretDigest: digest(1), Active: mostly(t, "active"),
+		Type:   one(t, "type", []iam.ClientType{iam.Confidential, iam.Public}),
+		Scopes: genIDs(t, 'p', one(t, "scopes", []int{2, 2, 2, 4})), Audiences: one(t, "audiences", [][]string{nil, {"x"}, {"x", "y"}}),
+	}
+}
+
+func (h *hints) fresh(session iam.ID) []byte {
+	h.next++
+	h.tokens[session] = append(h.tokens[session], h.next)
+	return digest(h.next)
+}
+
+// token draws a digest that the session may have: the newest, the one before, any older one, or one
+// that nobody has.
+func (h *hints) token(t *rapid.T, session iam.ID) []byte {
+	all := h.tokens[session]
+	back := one(t, "back", []int{1, 1, 1, 1, 1, 2, 2, 3})
+	if back > len(all) {
+		return digest(0)
+	}
+	return digest(all[len(all)-back])
+}
+
+func genStartSession(t *rapid.T, h *hints) Command {
+	session, user := genID(t, 's', 6), genID(t, 'u', 3)
+	c := &StartSession{Proven: h.users[user], Session: iam.Session{
+		ID: session, UserID: user, Family: digest(10_000 + int(session[15])), Refresh: h.fresh(session), TokenID: genJti(t),
+		ExpiresAt: h.now.Add(one(t, "life", []time.Duration{time.Minute, time.Hour, 48 * time.Hour})),
+	}}
+	if !mostly(t, "proven") {
+		c.Proven = genHash(t)
+	}
+	if between(t, "client", 0, 2) == 0 {
+		c.Session.ClientID = genClientID(t)
+	}
+	if !mostly(t, "same hash") {
+		c.Rehashed = genHash(t)
+		h.users[user] = c.Rehashed
+	}
+	h.sessions = append(h.sessions, c.Session)
+	return c
+}
+
+func genRotateSession(t *rapid.T, h *hints) Command {
+	session := iam.Session{ID: genID(t, 's', 6)}
+	if len(h.sessions) > 0 && mostly(t, "started") {
+		session = h.sessions[max(0, len(h.sessions)-between(t, "session", 1, 3))]
+	}
+	family := int(session.ID[15])
+	if !mostly(t, "own family") {
+		family++
+	}
+	c := &RotateSession{
+		ID: session.ID, Family: digest(10_000 + family), Presented: h.token(t, session.ID), TokenID: genJti(t), ClientID: session.ClientID,
+		ExpiresAt: h.now.Add(one(t, "life", []time.Duration{time.Minute, time.Hour})), Replay: []byte("sealed"),
+	}
+	if !mostly(t, "own client") {
+		c.ClientID = one(t, "client", []string{"", "app", "tool"})
+	}
+	c.Next = h.fresh(session.ID)
+	return c
+}
+
+func genEndSessions(t *rapid.T, _ *hints) Command {
+	c := &EndSessions{User: genID(t, 'u', 3)}
+	if rapid.Bool().Draw(t, "one") {
+		c.Session = genID(t, 's', 6)
+	}
+	if rapid.Bool().Draw(t, "with token") {
+		c.Jti = genJti(t)
+	}
+	return c
+}
+
+func genRevokeIssued(t *rapid.T, _ *hints) Command {
+	if rapid.Bool().Draw(t, "user") {
+		return &RevokeIssued{User: genID(t, 'u', 3)}
+	}
+	return &RevokeIssued{Client: genClientID(t)}
+}
+
+func genKid(t *rapid.T) string { return one(t, "kid", []string{"k1", "k2", "k3"}) }
+
+func genAddKey(t *rapid.T, h *hints) Command {
+	from := h.now.Add(one(t, "from", []time.Duration{0, time.Hour, -time.Hour}))
+	return &AddKey{Key: iam.Key{ID: genKid(t), Algorithm: "ES256", Sealed: []byte("sealed"), SignFrom: from}}
+}
+
+func genRecordAudit(t *rapid.T, h *hints) Command {
+	entry := iam.AuditEntry{At: h.now, Type: "login.failed", Actor: rapid.StringN(0, 5, 20).Draw(t, "actor"), Result: iam.AuditRefused}
+	return &RecordAudit{Entries: slices.Repeat([]iam.AuditEntry{entry}, between(t, "entries", 1, 3))}
+}
+
+func genResealKeys(t *rapid.T, _ *hints) Command {
+	return &ResealKeys{Keys: []SealedKey{{ID: genKid(t), Sealed: []byte("again")}}}
+}

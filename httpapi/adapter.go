@@ -1,0 +1,75 @@
+package httpapi
+
+import (
+	"context"
+	"reflect"
+	"time"
+)
+
+// handler answers one request. An error becomes the answer.
+type handler func(s *Server, x *exchange) error
+
+// requestTime is how long a request may take.
+const requestTime = 5 * time.Second
+
+// nothing is the request of a route that takes no body.
+type nothing struct{}
+
+// handle makes a handler of a use case with types: who calls, how often, what was sent, then the use
+// case, then its answer.
+func handle[Req, Resp any](use func(*Server, context.Context, *exchange, Req) (Resp, error)) handler {
+	form := shapeOf(reflect.TypeFor[Req]())
+	return func(s *Server, x *exchange) error {
+		if err := s.enter(x); err != nil {
+			return err
+		}
+		var req Req
+		if err := x.decode(&req, form); err != nil {
+			return err
+		}
+		ctx, cancel := context.WithTimeout(s.life, requestTime)
+		defer cancel()
+		resp, err := use(s, ctx, x, req)
+		if err != nil {
+			return err
+		}
+		if x.route.created {
+			x.http.SetStatusCode(statusCreated)
+		}
+		x.encode(resp)
+		return nil
+	}
+}
+
+// enter identifies the caller, counts the request and asks whether the caller may make it. It is
+// counted before it is refused, or guessing tokens would cost nothing. A route that takes client
+// credentials from its body does all of this itself, once it has read that.
+func (s *Server) enter(x *exchange) error {
+	var identified error
+	switch x.route.auth {
+	case clientOrBearer:
+		return nil
+	case anyone:
+		x.caller.Operator = x.operator
+		return s.admitRoute(x)
+	default:
+		identified = s.identify(x)
+	}
+	if err := s.admitRoute(x); err != nil {
+		return err
+	}
+	if identified != nil {
+		return identified
+	}
+	return x.permit()
+}
+
+// enterClient does the same for a route that takes client credentials, of which the ones in the body
+// are given.
+func (s *Server) enterClient(ctx context.Context, x *exchange, id, secret string) error {
+	identified := s.identifyClient(ctx, x, id, secret)
+	if err := s.admitRoute(x); err != nil {
+		return err
+	}
+	return identified
+}

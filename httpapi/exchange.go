@@ -1,0 +1,206 @@
+package httpapi
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"runtime/debug"
+	"strconv"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"github.com/keystone-auth/keystone/fsm"
+	"github.com/keystone-auth/keystone/iam"
+	"github.com/keystone-auth/keystone/oauth"
+)
+
+// exchange is one request and its answer on the way through the adapter.
+type exchange struct {
+	http     *fasthttp.RequestCtx
+	route    *route
+	id       string // the request's id, as in X-Request-ID
+	start    time.Time
+	caller   oauth.Caller
+	operator bool
+	code     iam.Code // of the refusal, if it was one
+	cause    error    // what the log is told and the caller is not
+}
+
+// operatorMark is the key under which a request that came in over the operator's socket is marked.
+// Its type is not exported, so nothing in a request can set it.
+type operatorMark struct{}
+
+// serve makes the fasthttp handler of a route. It is the one way in: whatever happens inside, the
+// answer has the common headers, and one log line and one count say how it ended.
+func (s *Server) serve(rt *route, h handler) fasthttp.RequestHandler {
+	m := s.metrics.endpoint(rt)
+	return func(ctx *fasthttp.RequestCtx) {
+		x := &exchange{http: ctx, route: rt, start: time.Now(), operator: ctx.UserValue(operatorMark{}) != nil}
+		x.id = requestID(ctx)
+		x.commonHeaders()
+		s.call(x, h)
+		status, took := ctx.Response.StatusCode(), time.Since(x.start)
+		m.observe(status, took)
+		s.log(x, status, took)
+	}
+}
+
+// call runs the handler and turns an error or a panic into an answer.
+func (s *Server) call(x *exchange, h handler) {
+	defer func() {
+		if r := recover(); r != nil {
+			x.fail(fmt.Errorf("panic: %v\n%s", r, debug.Stack()))
+		}
+	}()
+	if err := h(s, x); err != nil {
+		x.fail(err)
+	}
+}
+
+// log writes the one line of a request. It never holds a query, a body or a header but the id.
+func (s *Server) log(x *exchange, status int, took time.Duration) {
+	level := slog.LevelInfo
+	if x.route.quiet {
+		level = slog.LevelDebug
+	}
+	if x.code == iam.InternalError {
+		level = slog.LevelError
+	}
+	if !s.Logger.Enabled(context.Background(), level) {
+		return
+	}
+	attrs := make([]slog.Attr, 0, 8)
+	attrs = append(attrs,
+		slog.String("method", x.method()), slog.String("endpoint", x.route.path), slog.Int("status", status),
+		slog.Duration("duration", took), slog.String("request_id", x.id))
+	if ip := x.ip(); ip.IsValid() {
+		attrs = append(attrs, slog.String("ip", ip.String()))
+	}
+	if x.code != "" {
+		attrs = append(attrs, slog.String("code", string(x.code)))
+	}
+	if x.cause != nil {
+		attrs = append(attrs, slog.String("error", x.cause.Error()))
+	}
+	s.Logger.LogAttrs(context.Background(), level, "request", attrs...)
+}
+
+// method is the request's method if it is one that HTTP knows: a made-up one must not reach the log
+// or become a label, of which there would be any number.
+func (x *exchange) method() string {
+	if x.route.method != "" {
+		return x.route.method
+	}
+	switch m := string(x.http.Method()); m {
+	case fasthttp.MethodGet, fasthttp.MethodHead, fasthttp.MethodPost, fasthttp.MethodPut, fasthttp.MethodPatch,
+		fasthttp.MethodDelete, fasthttp.MethodOptions, fasthttp.MethodTrace, fasthttp.MethodConnect:
+		return m
+	}
+	return "other"
+}
+
+const headerRequestID = "X-Request-ID"
+
+// requestID takes the caller's X-Request-ID where it is harmless in a log, else makes one.
+func requestID(ctx *fasthttp.RequestCtx) string {
+	given := ctx.Request.Header.Peek(headerRequestID)
+	if len(given) == 0 || len(given) > 64 {
+		return iam.NewID().String()
+	}
+	for _, c := range given {
+		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '_' || c == '.') {
+			return iam.NewID().String()
+		}
+	}
+	return string(given)
+}
+
+// fixedHeaders are on every answer. The program serves no page that anybody may frame or that loads
+// anything, so everything is forbidden.
+var fixedHeaders = [][2][]byte{
+	{[]byte("X-Content-Type-Options"), []byte("nosniff")},
+	{[]byte("X-Frame-Options"), []byte("DENY")},
+	{[]byte("Referrer-Policy"), []byte("no-referrer")},
+	{[]byte("Permissions-Policy"), []byte("camera=(), geolocation=(), microphone=()")},
+	{[]byte("Content-Security-Policy"), []byte("default-src 'none'; frame-ancestors 'none'")},
+}
+
+func (x *exchange) commonHeaders() {
+	h := &x.http.Response.Header
+	for _, kv := range fixedHeaders {
+		h.SetCanonical(kv[0], kv[1])
+	}
+	h.Set(headerRequestID, x.id)
+	if x.route.noStore {
+		h.Set(fasthttp.HeaderCacheControl, "no-store")
+		h.Set(fasthttp.HeaderPragma, "no-cache")
+	}
+	if x.http.IsTLS() {
+		h.Set(fasthttp.HeaderStrictTransportSecurity, "max-age=31536000; includeSubDomains")
+	}
+}
+
+// ip is the address at the other end of the connection; it is not valid for the operator's socket.
+func (x *exchange) ip() netip.Addr {
+	if tcp, ok := x.http.RemoteAddr().(*net.TCPAddr); ok {
+		return tcp.AddrPort().Addr().Unmap()
+	}
+	return netip.Addr{}
+}
+
+// origin says who asks, for the log of changes and for the recognition of a retry.
+func (x *exchange) origin() fsm.Origin {
+	o := fsm.Origin{
+		RequestID: x.idempotencyID(), Actor: x.actor(),
+		UserAgent: string(x.http.UserAgent()), Trace: x.id,
+	}
+	if ip := x.ip(); ip.IsValid() {
+		o.IP = ip.String()
+	}
+	return o
+}
+
+// actor is empty for who proved no identity.
+func (x *exchange) actor() string {
+	if x.caller.Claims == nil && x.caller.Client == nil && !x.caller.Operator {
+		return ""
+	}
+	return x.caller.Actor()
+}
+
+// idempotencyID makes a request id of the caller's Idempotency-Key, so that a retry, on whatever
+// node, is answered with the outcome of the first request. The body is part of it: a key that is used
+// again for another request must not be told that this one was done, least of all a revocation; and
+// who proved no identity must not get another's answer by guessing the key.
+//
+// Routes whose answers hold fresh secrets that are kept nowhere (a login, a service token, a client
+// secret) have no idempotency: the outcome that is remembered could not give them again.
+func (x *exchange) idempotencyID() iam.ID {
+	var id iam.ID
+	key := x.http.Request.Header.Peek("Idempotency-Key")
+	if len(key) == 0 || !x.route.idempotent {
+		return id
+	}
+	h := sha256.New()
+	for _, part := range [][]byte{[]byte(x.actor()), []byte(x.route.method), []byte(x.route.path), key, x.http.PostBody()} {
+		fmt.Fprintf(h, "%d:", len(part)) // lengths, so that no two lists of parts read alike
+		h.Write(part)
+	}
+	copy(id[:], h.Sum(nil))
+	return id
+}
+
+// reflects tells the log index that the answer reflects.
+func (x *exchange) reflects(index uint64) {
+	x.http.Response.Header.Set("Keystone-Index", strconv.FormatUint(index, 10))
+}
+
+// param is a parameter of the path.
+func (x *exchange) param(name string) string {
+	value, _ := x.http.UserValue(name).(string)
+	return value
+}

@@ -1,0 +1,21 @@
+package httpapi
+
+// RouteInfo is what the tests from outside see of a route.
+type RouteInfo struct {
+	Method, Path, Permission string
+	Anyone, Person, Client   bool
+	Administrative           bool
+}
+
+// Routes returns the table for the tests from outside.
+func Routes() []RouteInfo {
+	var out []RouteInfo
+	for _, r := range routes() {
+		out = append(out, RouteInfo{
+			Method: r.method, Path: r.path, Permission: r.permission,
+			Anyone: r.auth == anyone, Person: r.auth == person, Client: r.auth == clientOrBearer,
+			Administrative: len(r.permission) > 6 && r.permission[:6] == "admin:",
+		})
+	}
+	return out
+}

@@ -1,0 +1,127 @@
+package httpapi
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/keystone-auth/keystone/iam"
+	"github.com/keystone-auth/keystone/limit"
+	"github.com/keystone-auth/keystone/oauth"
+	"github.com/keystone-auth/keystone/secret"
+	"github.com/keystone-auth/keystone/store"
+	"github.com/keystone-auth/keystone/token"
+)
+
+// limitKind names the limit of a route.
+type limitKind uint8
+
+const (
+	unlimited     limitKind = iota
+	limitAPI                // by caller
+	limitRegister           // by address
+	limitByGrant            // login, refresh or service token: the handler knows which
+	limitByClient           // the calling client's own: the handler knows which
+)
+
+// admit counts a request and refuses it when its caller made too many. The answer says how many are
+// left either way.
+func (s *Server) admit(x *exchange, caller string, l limit.Limit) error {
+	if s.Limiter == nil || x.operator || l.Off() {
+		return nil
+	}
+	d := s.Limiter.Admit(caller, l, iam.Now())
+	if d.Limit == 0 {
+		return nil
+	}
+	h := &x.http.Response.Header
+	h.Set("X-RateLimit-Limit", strconv.Itoa(d.Limit))
+	h.Set("X-RateLimit-Remaining", strconv.Itoa(d.Remaining))
+	h.Set("X-RateLimit-Reset", strconv.FormatInt(d.ResetAt.Add(time.Second-time.Microsecond).Unix(), 10))
+	if d.Allowed {
+		return nil
+	}
+	refusal := iam.Errorf(iam.RateLimitExceeded, "Too many requests: at most %d are allowed in %s.", l.Count, l.Per)
+	refusal.RetryAfter = d.RetryAfter
+	return refusal
+}
+
+// admitRoute counts a request under the limit that its route names.
+func (s *Server) admitRoute(x *exchange) error {
+	switch x.route.limit {
+	case limitAPI:
+		return s.admit(x, x.limitKey(), s.Limits.API)
+	case limitRegister:
+		return s.admit(x, limit.AddressKey(x.ip()), s.Limits.Register)
+	}
+	return nil
+}
+
+// limitKey names the caller: the client, the person, else the address.
+func (x *exchange) limitKey() string {
+	switch c := x.caller; {
+	case c.Client != nil:
+		return "client " + c.Client.ClientID
+	case c.Claims != nil && c.Claims.Type == token.TypeService:
+		return "client " + c.Claims.Subject
+	case c.Claims != nil:
+		return "user " + c.Claims.Subject
+	}
+	return limit.AddressKey(x.ip())
+}
+
+// admitGrant counts a token request before any costly work is done for it.
+func (s *Server) admitGrant(x *exchange, r *oauth.Request) error {
+	address := limit.AddressKey(x.ip())
+	switch r.Grant {
+	case oauth.GrantPassword:
+		return s.admit(x, address, s.Limits.Login)
+	case oauth.GrantRefreshToken:
+		return s.admit(x, s.refresher(r.RefreshToken, address), s.Limits.Refresh)
+	case oauth.GrantClientCredentials:
+		caller := address
+		if _, known := s.View.Client(r.Client.ID); known {
+			// Not the client alone: the secret is not checked yet, and whoever knows a client_id could
+			// use up the client's requests. Names that are made up share the window of their address.
+			caller = "client " + r.Client.ID + " from " + address
+		}
+		return s.admit(x, caller, s.Limits.ServiceToken)
+	}
+	return s.admit(x, address, s.Limits.API)
+}
+
+// refresher is the person whose refresh token is presented, if it belongs to the chain of a session
+// that this node knows, else the address: many people may share one.
+func (s *Server) refresher(presented, address string) string {
+	refresh, err := token.ParseRefreshToken(presented)
+	if s.Limiter == nil || err != nil {
+		return address
+	}
+	caller := address
+	_ = s.Store.View(func(r *store.Reader) error {
+		if session, ok := r.Session(refresh.Session()); ok && sameDigest(session.Family, refresh.Family()) {
+			caller = "user " + session.UserID.String()
+		}
+		return nil
+	})
+	return caller
+}
+
+// admitIntrospection holds a client to its own limit, where it has one.
+func (s *Server) admitIntrospection(x *exchange) error {
+	client := x.caller.Client
+	if claims := x.caller.Claims; client == nil && claims != nil && claims.Type == token.TypeService {
+		if c, known := s.View.Client(claims.ClientID); known {
+			client = &c
+		}
+	}
+	if client == nil || client.RatePerMinute == 0 {
+		return nil
+	}
+	count := int(min(client.RatePerMinute, limit.MaxCount))
+	return s.admit(x, "client "+client.ClientID, limit.Limit{Name: "client", Count: count, Per: time.Minute})
+}
+
+// sameDigest compares two digests in constant time.
+func sameDigest(a, b []byte) bool {
+	return len(a) == len(secret.Digest{}) && secret.Digest(a).Equal(b)
+}

@@ -1,0 +1,40 @@
+package httpapi
+
+import (
+	"context"
+	"time"
+
+	"github.com/keystone-auth/keystone/api"
+	"github.com/keystone-auth/keystone/iam"
+)
+
+// cluster is what this node knows of all nodes.
+func (s *Server) cluster(ctx context.Context, _ *exchange, _ nothing) (api.Cluster, error) {
+	return s.Cluster.Status(ctx), nil
+}
+
+// health says whether this node can answer correctly: one that knows of no leader can neither change
+// anything nor know whether what it reads is the last word.
+func (s *Server) health(x *exchange) error {
+	health := api.Health{
+		Status: "healthy", Version: s.Version, Node: s.Node,
+		Role: s.Cluster.Role(), Leader: s.Cluster.Leader(), AppliedIndex: s.Cluster.Applied(),
+	}
+	if health.Leader != "" {
+		x.encode(health)
+		return nil
+	}
+	health.Status = "unhealthy"
+	problem := x.fail(iam.Unavailable(time.Second, "This node knows of no leader: the cluster is forming, electing, or has lost its majority."))
+	x.encode(struct {
+		api.Health
+		api.Problem
+	}{health, problem})
+	return nil
+}
+
+// live says that the process answers at all, so that nobody restarts a node for what a restart does
+// not cure.
+func (s *Server) live(context.Context, *exchange, nothing) (api.Live, error) {
+	return api.Live{Status: "alive"}, nil
+}

@@ -1,0 +1,183 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"time"
+
+	"github.com/fasthttp/router"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/valyala/fasthttp"
+
+	"github.com/keystone-auth/keystone/api"
+	"github.com/keystone-auth/keystone/fsm"
+	"github.com/keystone-auth/keystone/iam"
+	"github.com/keystone-auth/keystone/limit"
+	"github.com/keystone-auth/keystone/login"
+	"github.com/keystone-auth/keystone/oauth"
+	"github.com/keystone-auth/keystone/secret"
+	"github.com/keystone-auth/keystone/store"
+	"github.com/keystone-auth/keystone/view"
+)
+
+// Config is what a Server is made of. Everything is needed unless it says otherwise.
+type Config struct {
+	OAuth    *oauth.Service
+	Login    *login.Service
+	View     *view.View
+	Store    *store.Store
+	Proposer fsm.Proposer
+	Hasher   *secret.Hasher
+	Cluster  Cluster
+	Limiter  *limit.Limiter // nil: no limits
+	Limits   limit.Set
+	// PublicURL is how clients reach the cluster, such as https://auth.example.com, for the metadata
+	// document. Empty: as the request that asks for the document names the server.
+	PublicURL string
+	Version   string
+	Node      string
+	Logger    *slog.Logger
+	Registry  *prometheus.Registry // nil: one of its own
+}
+
+// Cluster is what the API tells of the cluster. It is functions rather than the node itself, so that
+// this room does not know how nodes talk.
+type Cluster struct {
+	Role    func() string // leader, follower, candidate, nonvoter or forming
+	Leader  func() string // its name; empty when none is known
+	Applied func() uint64 // the log index that this node's state reflects
+	Status  func(context.Context) api.Cluster
+}
+
+// Server serves the API. All fields are set by New.
+type Server struct {
+	Config
+	metrics  *metrics
+	public   *fasthttp.Server
+	operator *fasthttp.Server
+	life     context.Context // ends when the server is shut down, after its last request
+	end      context.CancelFunc
+}
+
+// New makes a server, which serves nothing yet.
+func New(c Config) *Server {
+	if c.Registry == nil {
+		c.Registry = prometheus.NewRegistry()
+	}
+	s := &Server{Config: c}
+	s.life, s.end = context.WithCancel(context.Background())
+	s.metrics = newMetrics(c)
+	h := oneSlashLess(s.router().Handler)
+	s.public = s.listener(h)
+	s.operator = s.listener(func(ctx *fasthttp.RequestCtx) {
+		ctx.SetUserValue(operatorMark{}, true)
+		h(ctx)
+	})
+	return s
+}
+
+// oneSlashLess lets a path with a slash at its end be the path without it.
+func oneSlashLess(h fasthttp.RequestHandler) fasthttp.RequestHandler {
+	return func(ctx *fasthttp.RequestCtx) {
+		uri := ctx.URI()
+		if path := uri.PathOriginal(); len(path) > 1 && path[len(path)-1] == '/' {
+			uri.SetPathBytes(path[:len(path)-1])
+		}
+		h(ctx)
+	}
+}
+
+// router knows every route. Its own corrections are off: a redirected POST loses its body, and an
+// answer without our headers is not ours.
+func (s *Server) router() *router.Router {
+	r := router.New()
+	r.RedirectTrailingSlash, r.RedirectFixedPath, r.HandleOPTIONS = false, false, false
+	r.HandleMethodNotAllowed = true
+	for _, rt := range routes() {
+		h := s.serve(&rt, rt.handle)
+		methods := []string{rt.method}
+		if rt.method == fasthttp.MethodGet {
+			methods = append(methods, fasthttp.MethodHead)
+		}
+		for _, method := range methods {
+			r.Handle(method, rt.path, h)
+		}
+	}
+	r.NotFound = s.serve(&unknownPath, unknownPath.handle)
+	r.MethodNotAllowed = s.serve(&wrongMethod, wrongMethod.handle)
+	return r
+}
+
+func (s *Server) listener(h fasthttp.RequestHandler) *fasthttp.Server {
+	return &fasthttp.Server{
+		Handler: h, ErrorHandler: s.unreadable, Logger: quietLogger{s.Logger},
+		ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
+		ReadBufferSize: maxHeader, MaxRequestBodySize: maxBody,
+		NoDefaultServerHeader: true, NoDefaultContentType: true, DisablePreParseMultipartForm: true,
+		SecureErrorLogMessage: true, CloseOnShutdown: true, TCPKeepalive: true,
+	}
+}
+
+// maxHeader bounds the request line and the headers together.
+const maxHeader = 16 << 10
+
+// Serve answers requests until Shutdown or an error of the listener.
+func (s *Server) Serve(l net.Listener) error { return s.public.Serve(l) }
+
+// ServeOperator is Serve for the Unix socket in the data folder: whoever may open it is the operator,
+// who holds every scope and has no limits.
+func (s *Server) ServeOperator(l net.Listener) error { return s.operator.Serve(l) }
+
+// Shutdown takes no new requests, waits for those that are being answered, or until ctx ends, and
+// then ends what is left of them.
+func (s *Server) Shutdown(ctx context.Context) error {
+	defer s.end()
+	return errors.Join(s.public.ShutdownWithContext(ctx), s.operator.ShutdownWithContext(ctx))
+}
+
+// unreadable answers a request that fasthttp could not read, in the shape of every other error.
+func (s *Server) unreadable(ctx *fasthttp.RequestCtx, err error) {
+	refusal := iam.Errorf(iam.InvalidRequest, "The request is not valid HTTP.")
+	var tooSmall *fasthttp.ErrSmallBuffer
+	var network net.Error
+	switch {
+	case errors.Is(err, fasthttp.ErrBodyTooLarge):
+		refusal = iam.Errorf(iam.PayloadTooLarge, "The body is larger than the 1 MiB that is allowed.")
+		drain(ctx)
+	case errors.As(err, &tooSmall):
+		refusal = iam.Errorf(iam.InvalidRequest, "The headers are larger than the 16 KiB that are allowed.")
+	case errors.As(err, &network) && network.Timeout():
+		refusal = iam.Errorf(iam.InvalidRequest, "The request did not arrive in time.")
+	}
+	s.serve(&unreadable, func(*Server, *exchange) error { return refusal })(ctx)
+}
+
+// drain reads what a client is still sending of a body that is refused. If the connection were closed
+// over it the client would see a reset instead of the answer.
+func drain(ctx *fasthttp.RequestCtx) {
+	const most, pause = 32 << 20, 200 * time.Millisecond
+	conn, buffer := ctx.Conn(), make([]byte, 32<<10)
+	deadline := time.Now().Add(5 * time.Second)
+	want := ctx.Request.Header.ContentLength()
+	for read := 0; read < most && time.Now().Before(deadline) && (want < 0 || read < want); {
+		if conn.SetReadDeadline(time.Now().Add(pause)) != nil {
+			return
+		}
+		n, err := conn.Read(buffer)
+		if err != nil {
+			return
+		}
+		read += n
+	}
+}
+
+// quietLogger takes what fasthttp says about broken connections, which is of use only to whoever
+// debugs them.
+type quietLogger struct{ log *slog.Logger }
+
+// Printf implements fasthttp.Logger. The arguments may hold what a client sent and are left out.
+func (l quietLogger) Printf(format string, _ ...any) {
+	l.log.Debug("a connection could not be served", "reason", format)
+}

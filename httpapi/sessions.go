@@ -1,0 +1,73 @@
+package httpapi
+
+import (
+	"context"
+	"slices"
+
+	"github.com/keystone-auth/keystone/api"
+	"github.com/keystone-auth/keystone/fsm"
+	"github.com/keystone-auth/keystone/iam"
+	"github.com/keystone-auth/keystone/store"
+)
+
+// sessions lists the caller's own sessions, the newest first.
+func (s *Server) sessions(_ context.Context, x *exchange, _ nothing) (api.Sessions, error) {
+	page, err := x.page()
+	if err != nil {
+		return api.Sessions{}, err
+	}
+	user, _ := x.caller.User()
+	var open []iam.Session
+	if err := s.Store.View(func(r *store.Reader) error {
+		open = r.SessionsOf(user, fsm.MaxSessions)
+		return nil
+	}); err != nil {
+		return api.Sessions{}, err
+	}
+	now := iam.Now()
+	open = slices.DeleteFunc(open, func(s iam.Session) bool { return s.ExpiresAt <= now })
+	slices.SortFunc(open, func(a, b iam.Session) int { return slices.Compare(b.ID[:], a.ID[:]) })
+	shown, about := cut(open, page, func(s iam.Session) string { return s.ID.String() })
+	out := api.Sessions{Sessions: make([]api.Session, 0, len(shown)), Page: about}
+	for _, session := range shown {
+		out.Sessions = append(out.Sessions, describeSession(session, x.caller.Claims.SessionID))
+	}
+	return out, nil
+}
+
+func describeSession(s iam.Session, current iam.ID) api.Session {
+	return api.Session{
+		ID: s.ID.String(), IPAddress: s.IP, UserAgent: s.UserAgent,
+		CreatedAt: s.CreatedAt.Std(), LastActivity: s.LastActivity.Std(), ExpiresAt: s.ExpiresAt.Std(),
+		Current: s.ID == current,
+	}
+}
+
+// endSession ends one of the caller's sessions. Another's is not found, like one that never was.
+func (s *Server) endSession(ctx context.Context, x *exchange, _ nothing) (api.SessionsEnded, error) {
+	missing := iam.Errorf(iam.NotFound, "There is no such session.")
+	user, _ := x.caller.User()
+	id, err := iam.ParseID(x.param("id"))
+	if err != nil || id.IsZero() { // the zero id would mean all of them
+		return api.SessionsEnded{}, missing
+	}
+	res, err := s.Proposer.Propose(ctx, x.origin(), &fsm.EndSessions{User: user, Session: id})
+	if err != nil {
+		return api.SessionsEnded{}, err
+	}
+	ended := 0
+	if err := res.Decode(&ended); err != nil {
+		return api.SessionsEnded{}, err
+	}
+	if ended == 0 {
+		return api.SessionsEnded{}, missing
+	}
+	x.reflects(res.Index)
+	return api.SessionsEnded{Message: "Session terminated successfully", SessionsTerminated: ended}, nil
+}
+
+// endSessions ends all of the caller's sessions, the present one included.
+func (s *Server) endSessions(ctx context.Context, x *exchange, _ nothing) (api.SessionsEnded, error) {
+	ended, err := s.OAuth.Logout(ctx, x.caller, true, x.origin())
+	return api.SessionsEnded{Message: "All sessions terminated successfully", SessionsTerminated: ended}, err
+}

@@ -1,0 +1,99 @@
+package httpapi
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/keystone-auth/keystone/api"
+	"github.com/keystone-auth/keystone/iam"
+	"github.com/keystone-auth/keystone/login"
+	"github.com/keystone-auth/keystone/store"
+)
+
+func (s *Server) register(ctx context.Context, x *exchange, r api.RegisterRequest) (api.User, error) {
+	user, err := s.Login.Register(ctx, x.origin(), login.NewUser{
+		Username: r.Username, Email: r.Email, Password: r.Password,
+		FirstName: r.FirstName, LastName: r.LastName, DisplayName: r.DisplayName, Bio: r.Bio,
+	}, nil)
+	if err != nil {
+		return api.User{}, err
+	}
+	return s.describeUser(user)
+}
+
+func (s *Server) createUser(ctx context.Context, x *exchange, r api.CreateUserRequest) (api.User, error) {
+	user, err := s.Login.Register(ctx, x.origin(), login.NewUser{
+		Username: r.Username, Email: r.Email, Password: r.Password,
+		FirstName: r.FirstName, LastName: r.LastName, DisplayName: r.DisplayName, Bio: r.Bio,
+	}, r.Roles)
+	if err != nil {
+		return api.User{}, err
+	}
+	return s.describeUser(user)
+}
+
+func (s *Server) profile(_ context.Context, x *exchange, _ nothing) (api.User, error) {
+	id, _ := x.caller.User()
+	var user iam.User
+	known := false
+	if err := s.Store.View(func(r *store.Reader) error {
+		user, known = r.User(id)
+		return nil
+	}); err != nil {
+		return api.User{}, err
+	}
+	if !known {
+		return api.User{}, iam.Errorf(iam.NotFound, "There is no such user.")
+	}
+	return s.describeUser(user)
+}
+
+// describeUser is a user as others may see them, with names instead of ids.
+func (s *Server) describeUser(u iam.User) (api.User, error) {
+	out := api.User{
+		ID: u.ID.String(), Username: u.Username, Email: u.Email,
+		FirstName: u.FirstName, LastName: u.LastName, DisplayName: u.DisplayName, FullName: u.FullName(), Bio: u.Bio,
+		IsActive: u.Active, IsVerified: u.Verified, IsSuperuser: u.Superuser,
+		Roles: []string{}, Scopes: []string{}, LastLogin: timeOrNull(u.LastLogin),
+		CreatedAt: u.CreatedAt.Std(), UpdatedAt: u.UpdatedAt.Std(),
+	}
+	err := s.Store.View(func(r *store.Reader) error {
+		var scopes []iam.ID
+		for _, id := range u.Roles {
+			if role, ok := r.Role(id); ok {
+				out.Roles = append(out.Roles, role.Name)
+				scopes = append(scopes, role.Scopes...)
+			}
+		}
+		if u.Superuser {
+			for _, scope := range r.Scopes(iam.ID{}, 10_000) {
+				scopes = append(scopes, scope.ID)
+			}
+		}
+		out.Scopes = scopeNames(r, scopes)
+		return nil
+	})
+	slices.Sort(out.Roles)
+	return out, err
+}
+
+// scopeNames turns ids into names, sorted and each once.
+func scopeNames(r *store.Reader, ids []iam.ID) []string {
+	names := make([]string, 0, len(ids))
+	for _, id := range ids {
+		if scope, ok := r.Scope(id); ok {
+			names = append(names, scope.Name)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+func timeOrNull(t iam.Time) *time.Time {
+	if t == 0 {
+		return nil
+	}
+	std := t.Std()
+	return &std
+}
