@@ -4,29 +4,29 @@ import "time"
 
 // CreateClientRequest makes a client.
 type CreateClientRequest struct {
-	ClientID             string   `json:"client_id,omitempty"` // absent: one is made
+	ClientID             string   `json:"client_id,omitzero"` // absent: one is made
 	Name                 string   `json:"name"`
-	Description          string   `json:"description,omitempty"`
-	ClientType           string   `json:"client_type,omitempty"` // "confidential", which is the default, or "public"
-	IsActive             *bool    `json:"is_active,omitempty"`   // absent: true
-	IsTrusted            bool     `json:"is_trusted,omitempty"`
-	Scopes               []string `json:"scopes,omitempty"` // names
-	Audiences            []string `json:"audiences,omitempty"`
-	AccessTokenLifetime  int64    `json:"access_token_lifetime,omitempty"`  // seconds, 60 to 86400; absent: the cluster's setting
-	RefreshTokenLifetime int64    `json:"refresh_token_lifetime,omitempty"` // seconds; absent: the cluster's setting
-	RateLimitPerMinute   int64    `json:"rate_limit_per_minute,omitempty"`
-	RateLimitPerHour     int64    `json:"rate_limit_per_hour,omitempty"`
-	AllowedIPs           []string `json:"allowed_ips,omitempty"` // CIDR ranges; absent: from everywhere
-	ContactEmail         string   `json:"contact_email,omitempty"`
-	WebsiteURL           string   `json:"website_url,omitempty"`
-	WebhookURL           string   `json:"webhook_url,omitempty"`
+	Description          string   `json:"description,omitzero"`
+	ClientType           string   `json:"client_type,omitzero"` // "confidential", which is the default, or "public"
+	IsActive             *bool    `json:"is_active,omitzero"`   // absent: true
+	IsTrusted            bool     `json:"is_trusted,omitzero"`
+	Scopes               []string `json:"scopes,omitzero"` // names
+	Audiences            []string `json:"audiences,omitzero"`
+	AccessTokenLifetime  int64    `json:"access_token_lifetime,omitzero"`  // seconds, 60 to 86400; absent: the cluster's setting
+	RefreshTokenLifetime int64    `json:"refresh_token_lifetime,omitzero"` // seconds; absent: the cluster's setting
+	RateLimitPerMinute   int64    `json:"rate_limit_per_minute,omitzero"`
+	RateLimitPerHour     int64    `json:"rate_limit_per_hour,omitzero"`
+	AllowedIPs           []string `json:"allowed_ips,omitzero"` // CIDR ranges; absent: from everywhere
+	ContactEmail         string   `json:"contact_email,omitzero"`
+	WebsiteURL           string   `json:"website_url,omitzero"`
+	WebhookURL           string   `json:"webhook_url,omitzero"`
 }
 
 // Client is a program that obtains or introspects tokens.
 type Client struct {
 	ClientID string `json:"client_id"`
 	// ClientSecret is shown once, in the answer that makes it; it is not kept anywhere.
-	ClientSecret         string     `json:"client_secret,omitempty"`
+	ClientSecret         string     `json:"client_secret,omitzero"`
 	Name                 string     `json:"name"`
 	Description          string     `json:"description"`
 	ClientType           string     `json:"client_type"`

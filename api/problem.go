@@ -13,11 +13,11 @@ type Problem struct {
 	// RequestID finds the request in the server's log; it is the X-Request-ID of the answer.
 	RequestID string `json:"request_id"`
 	// Details says what is wrong with each field, for validation_error.
-	Details []FieldProblem `json:"details,omitempty"`
+	Details []FieldProblem `json:"details,omitzero"`
 	// RetryAfter is the number of seconds after which trying again may help.
-	RetryAfter int64 `json:"retry_after,omitempty"`
+	RetryAfter int64 `json:"retry_after,omitzero"`
 	// LockedUntil is when the account can log in again, for account_locked.
-	LockedUntil *time.Time `json:"locked_until,omitempty"`
+	LockedUntil *time.Time `json:"locked_until,omitzero"`
 }
 
 // FieldProblem says what is wrong with one field of a request.

@@ -3,9 +3,9 @@ package api
 // CreateScopeRequest makes a scope, which roles and clients can then be given.
 type CreateScopeRequest struct {
 	Name        string `json:"name"` // by convention action:resource
-	Description string `json:"description,omitempty"`
-	Resource    string `json:"resource,omitempty"`
-	Action      string `json:"action,omitempty"`
+	Description string `json:"description,omitzero"`
+	Resource    string `json:"resource,omitzero"`
+	Action      string `json:"action,omitzero"`
 }
 
 // Scope is one permission.

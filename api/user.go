@@ -7,10 +7,10 @@ type RegisterRequest struct {
 	Username    string `json:"username"` // 3 to 50 of A-Z a-z 0-9 . _ -
 	Email       string `json:"email"`
 	Password    string `json:"password"`
-	FirstName   string `json:"first_name,omitempty"`
-	LastName    string `json:"last_name,omitempty"`
-	DisplayName string `json:"display_name,omitempty"`
-	Bio         string `json:"bio,omitempty"`
+	FirstName   string `json:"first_name,omitzero"`
+	LastName    string `json:"last_name,omitzero"`
+	DisplayName string `json:"display_name,omitzero"`
+	Bio         string `json:"bio,omitzero"`
 }
 
 // CreateUserRequest makes an account with roles.
@@ -18,11 +18,11 @@ type CreateUserRequest struct {
 	Username    string   `json:"username"`
 	Email       string   `json:"email"`
 	Password    string   `json:"password"`
-	FirstName   string   `json:"first_name,omitempty"`
-	LastName    string   `json:"last_name,omitempty"`
-	DisplayName string   `json:"display_name,omitempty"`
-	Bio         string   `json:"bio,omitempty"`
-	Roles       []string `json:"roles,omitempty"` // names; absent: the role of those who register
+	FirstName   string   `json:"first_name,omitzero"`
+	LastName    string   `json:"last_name,omitzero"`
+	DisplayName string   `json:"display_name,omitzero"`
+	Bio         string   `json:"bio,omitzero"`
+	Roles       []string `json:"roles,omitzero"` // names; absent: the role of those who register
 }
 
 // User is a person. It never holds a password or its hash.

@@ -1,6 +1,12 @@
 package cluster
 
-import "testing"
+import (
+	"context"
+	"net"
+	"testing"
+
+	"github.com/keystone-auth/keystone/secret"
+)
 
 // FirstLogIndex tells tests how far the log was cut.
 func (n *Node) FirstLogIndex(t *testing.T) uint64 {
@@ -10,4 +16,35 @@ func (n *Node) FirstLogIndex(t *testing.T) uint64 {
 		t.Fatal(err)
 	}
 	return first
+}
+
+// ClusterID is that of the node's certificate.
+func (n *Node) ClusterID() string { return n.self.identity.cluster() }
+
+// Stranger is somebody who holds a secret and makes certificates of his own.
+type Stranger struct {
+	mux    *mux
+	client *rpcClient
+}
+
+// NewStranger makes one who claims to be that node.
+func NewStranger(t *testing.T, s secret.ClusterSecret, clusterID, nodeID string) *Stranger {
+	t.Helper()
+	id, err := newIdentity(nodeID, clusterID, s, nil, &members{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := &mux{identity: id, ctx: t.Context()}
+	return &Stranger{m, newRPCClient(m)}
+}
+
+// Dial returns a connection on which the other end has accepted the handshake, as far as this end
+// can know.
+func (s *Stranger) Dial(ctx context.Context, protocol, address string) (net.Conn, error) {
+	return s.mux.dial(ctx, protocol, address, "")
+}
+
+// Call asks a node for something.
+func (s *Stranger) Call(ctx context.Context, address, path string, request, reply any) error {
+	return s.client.call(ctx, target{address: address}, path, request, reply)
 }

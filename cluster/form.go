@@ -86,6 +86,7 @@ type former struct {
 	logger *slog.Logger
 	// open starts raft; the founders are the configuration to begin with, or none to be sent one.
 	open func(founders []server) error
+	said repetition
 }
 
 // found is one node that answered.
@@ -96,7 +97,7 @@ type found struct {
 
 // run returns when this node is in a cluster, or an error that trying again cannot mend.
 func (f *former) run(ctx context.Context) error {
-	for told := false; ; told = true {
+	for {
 		answers, missing, err := f.greetAll(ctx)
 		if err != nil {
 			return err
@@ -105,7 +106,7 @@ func (f *former) run(ctx context.Context) error {
 		if done || err != nil {
 			return err
 		}
-		if !told {
+		if !f.said.before("waits") {
 			f.logger.Info("this node waits for the other nodes", "missing", missing)
 		}
 		if !waitFor(ctx, jitter(f.config.Timings.Retry)) {
@@ -134,7 +135,7 @@ func (s *self) others() []Peer {
 	return out
 }
 
-// greetAll asks everybody at once. Missing are those of whom nothing is known yet.
+// greetAll asks everybody at once. Missing are those who gave no answer, and why.
 func (f *former) greetAll(ctx context.Context) (answers []found, missing []string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, greetTimeout)
 	defer cancel()
@@ -156,8 +157,7 @@ func (f *former) greetAll(ctx context.Context) (answers []found, missing []strin
 		case errors.Is(o.err, errForeignSecret) || errors.Is(o.err, errOtherCluster):
 			return nil, nil, o.err
 		case o.err != nil:
-			f.logger.Debug("a node does not answer yet", "address", o.peer.Address, "error", o.err)
-			missing = append(missing, o.peer.Address)
+			missing = append(missing, fmt.Sprintf("%s (%v)", o.peer.Address, o.err))
 		default:
 			answers = append(answers, o.found)
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"strconv"
 	"sync"
@@ -29,9 +30,10 @@ type hint struct {
 
 // gossip is this node's part in it.
 type gossip struct {
-	list    *memberlist.Memberlist
-	members *members
-	nodeID  string
+	list      *memberlist.Memberlist
+	directory *directory
+	members   *members
+	nodeID    string
 }
 
 type gossipConfig struct {
@@ -44,6 +46,7 @@ type gossipConfig struct {
 	secret    secret.ClusterSecret
 	previous  []secret.ClusterSecret
 	probe     time.Duration
+	closed    <-chan struct{}
 	logger    *slog.Logger
 }
 
@@ -64,7 +67,9 @@ func startGossip(c gossipConfig) (*gossip, error) {
 	config.Transport = transport
 	config.Keyring = ring
 	config.Delegate = gossipDelegate{store.Encode(c.self)}
-	config.Logger = gossipLogger(c.logger)
+	heard := &directory{alive: map[string]hint{}}
+	config.Events = heard
+	config.Logger = gossipLogger(c.logger, c.closed)
 	config.ProbeInterval = c.probe
 	config.ProbeTimeout = c.probe / 2
 	config.GossipInterval = c.probe / 5
@@ -74,7 +79,7 @@ func startGossip(c gossipConfig) (*gossip, error) {
 	if err != nil {
 		return nil, fmt.Errorf("gossip cannot start: %w", err)
 	}
-	return &gossip{list: list, members: c.mux.identity.members, nodeID: c.nodeID}, nil
+	return &gossip{list: list, directory: heard, members: c.mux.identity.members, nodeID: c.nodeID}, nil
 }
 
 // meet introduces this node to the members that it does not hear of.
@@ -92,14 +97,37 @@ func (g *gossip) meet(ctx context.Context) {
 
 // heard returns what the nodes that are alive say of themselves, by node id.
 func (g *gossip) heard() map[string]hint {
-	out := map[string]hint{}
-	for _, node := range g.list.Members() {
-		var h hint
-		if store.Decode(node.Meta, &h) == nil {
-			out[node.Name] = h
-		}
+	g.directory.mu.Lock()
+	defer g.directory.mu.Unlock()
+	return maps.Clone(g.directory.alive)
+}
+
+// directory implements memberlist.EventDelegate. It keeps copies: memberlist's own list is written
+// to while it is read.
+type directory struct {
+	mu    sync.Mutex
+	alive map[string]hint
+}
+
+// NotifyJoin implements memberlist.EventDelegate.
+func (d *directory) NotifyJoin(node *memberlist.Node) {
+	var h hint
+	if store.Decode(node.Meta, &h) != nil {
+		return
 	}
-	return out
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.alive[node.Name] = h
+}
+
+// NotifyUpdate implements memberlist.EventDelegate.
+func (d *directory) NotifyUpdate(node *memberlist.Node) { d.NotifyJoin(node) }
+
+// NotifyLeave implements memberlist.EventDelegate.
+func (d *directory) NotifyLeave(node *memberlist.Node) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.alive, node.Name)
 }
 
 // close says good-bye, which is no leave from the cluster, and stops.

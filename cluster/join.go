@@ -39,8 +39,8 @@ func (f *former) join(ctx context.Context) error {
 			return errors.New(refusal.Message)
 		case errors.Is(err, errOtherCluster):
 			return err
-		case err != nil:
-			f.logger.Debug("this node was not taken in yet", "error", err)
+		case err != nil && !f.said.before("join"):
+			f.logger.Info("this node was not taken into the cluster yet", "error", err)
 		}
 		if !waitFor(ctx, jitter(f.config.Timings.Retry)) {
 			return ctx.Err()

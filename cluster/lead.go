@@ -100,8 +100,8 @@ func (l *leadership) lead(ctx context.Context) {
 }
 
 // promotion is the duty that gives newcomers the right to vote, once they have followed the log
-// closely for a while. Nobody loses it by itself: a cluster that shrinks whenever a node is away
-// would soon be one node.
+// closely for a while. Nobody loses it by being away: a cluster that shrinks by itself would soon
+// be one node. Only a node that replaces a dead one of its name takes its place.
 type promotion struct {
 	members       *members
 	survey        func(ctx context.Context, s raft.Server) (report, error)

@@ -113,7 +113,11 @@ func (n *Node) place(ctx context.Context) (out bool, err error) {
 	own, member := n.members.byID(n.self.nodeID)
 	_, led := n.members.leader()
 	switch {
-	case !member && !n.members.empty():
+	case n.members.empty():
+		// Taken in once, and not sent the log yet: or whoever took it in was deposed at that moment.
+		_, _ = n.former.askToJoin(ctx)
+		return false, nil
+	case !member:
 		return true, nil
 	case member && string(own.Address) != n.self.advertise:
 		// The leader still sends to the old address, so this node may hear of none. Tried again soon.
@@ -121,10 +125,7 @@ func (n *Node) place(ctx context.Context) (out bool, err error) {
 	case !led:
 		return n.leftOut(ctx)
 	}
-	if member {
-		err = n.self.dir.joined()
-	}
-	return false, err
+	return false, n.self.dir.joined()
 }
 
 // leftOut asks the members about this node when it hears from no leader: nobody sends to a node that
@@ -218,6 +219,7 @@ func (n *Node) close(ctx context.Context) error {
 	}
 	close(n.raftEnded)
 	n.mux.close()
+	n.client.forget(nil)
 	if err := bounded(ctx, func() { <-n.leadEnded; n.serving.Wait() }); err != nil {
 		return fmt.Errorf("what the leader was doing did not end: %w", err)
 	}

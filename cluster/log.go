@@ -22,37 +22,44 @@ const repeatAfter = 30 * time.Second
 // more than an operator.
 func raftLogger(to *slog.Logger, closed <-chan struct{}) hclog.Logger {
 	logger := hclog.NewInterceptLogger(&hclog.LoggerOptions{Name: "raft", Output: io.Discard, Level: hclog.Warn})
-	logger.RegisterSink(&logSink{to: to.With("part", "raft"), closed: closed, said: map[string]time.Time{}})
+	logger.RegisterSink(&logSink{to: to.With("part", "raft"), closed: closed})
 	return logger
 }
 
 type logSink struct {
 	to     *slog.Logger
 	closed <-chan struct{}
-
-	mu   sync.Mutex
-	said map[string]time.Time
+	said   repetition
 }
 
 // Accept implements hclog.SinkAdapter. What raft calls an error is one failed attempt among many: a
 // vote, a heartbeat, a dial. So all are warnings, and connections that break while this node stops
 // are none.
 func (s *logSink) Accept(_ string, level hclog.Level, message string, args ...any) {
-	if level < hclog.Warn || isClosed(s.closed) || s.saidBefore(message+peerIn(args)) {
+	if level < hclog.Warn || isClosed(s.closed) || s.said.before(message+peerIn(args)) {
 		return
 	}
 	s.to.Log(context.Background(), slog.LevelWarn, message, args...)
 }
 
-func (s *logSink) saidBefore(what string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+// repetition remembers what was said a short time ago.
+type repetition struct {
+	mu sync.Mutex
+	at map[string]time.Time
+}
+
+func (r *repetition) before(what string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	now := time.Now()
-	if last, ok := s.said[what]; ok && now.Sub(last) < repeatAfter {
+	maps.DeleteFunc(r.at, func(_ string, at time.Time) bool { return now.Sub(at) >= repeatAfter })
+	if _, said := r.at[what]; said {
 		return true
 	}
-	maps.DeleteFunc(s.said, func(_ string, at time.Time) bool { return now.Sub(at) >= repeatAfter })
-	s.said[what] = now
+	if r.at == nil {
+		r.at = map[string]time.Time{}
+	}
+	r.at[what] = now
 	return false
 }
 
@@ -76,20 +83,26 @@ func isClosed(c <-chan struct{}) bool {
 }
 
 // gossipLogger does the same for memberlist, which marks its lines with a level in brackets.
-func gossipLogger(to *slog.Logger) *log.Logger {
-	return log.New(gossipWriter{to.With("part", "gossip")}, "", 0)
+func gossipLogger(to *slog.Logger, closed <-chan struct{}) *log.Logger {
+	return log.New(&gossipWriter{to: to.With("part", "gossip"), closed: closed}, "", 0)
 }
 
-type gossipWriter struct{ to *slog.Logger }
+type gossipWriter struct {
+	to     *slog.Logger
+	closed <-chan struct{}
+	said   repetition
+}
 
-// Write implements io.Writer.
-func (w gossipWriter) Write(line []byte) (int, error) {
+// Write implements io.Writer. Gossip's warnings are about single packets; whether a node is away is
+// told by the status. Its errors begin alike, and end with the addresses of one attempt.
+func (w *gossipWriter) Write(line []byte) (int, error) {
 	text := strings.TrimSpace(string(line))
-	// Its warnings are about single packets. Whether a node is away is told by the status.
-	if strings.HasPrefix(text, "[ERR]") {
-		w.to.Warn(strings.TrimSpace(strings.TrimPrefix(text, "[ERR]")))
-	} else {
+	about, isError := strings.CutPrefix(text, "[ERR] memberlist: ")
+	beginning, _, _ := strings.Cut(about, ":")
+	if !isError || isClosed(w.closed) || w.said.before(beginning) {
 		w.to.Debug(text)
+		return len(line), nil
 	}
+	w.to.Warn(about)
 	return len(line), nil
 }

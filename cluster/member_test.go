@@ -2,7 +2,6 @@ package cluster_test
 
 import (
 	"context"
-	"crypto/tls"
 	"fmt"
 	"strings"
 	"sync/atomic"
@@ -349,22 +348,4 @@ func TestDuties(t *testing.T) {
 	leader, _ := leaderOf(t, nodes)
 	leader.stop()
 	eventually(t, "the duty moves with the leadership", onlyLeader)
-}
-
-func TestStrangersAtThePort(t *testing.T) {
-	n := start(t, cluster.Config{Name: "solo", Secret: clusterSecret})
-	n.ready()
-	for _, protocols := range [][]string{nil, {"h2"}, {"ks-rpc/1"}, {"ks-raft/1"}, {"ks-gossip/1"}} {
-		conn, err := tls.Dial("tcp", n.Address(), &tls.Config{InsecureSkipVerify: true, NextProtos: protocols})
-		if err != nil {
-			continue
-		}
-		// In TLS 1.3 the client learns only by reading that its missing certificate was refused.
-		_ = conn.SetReadDeadline(time.Now().Add(patience))
-		if _, err := conn.Read(make([]byte, 1)); err == nil {
-			t.Errorf("a stranger who offers %v was let in", protocols)
-		}
-		conn.Close()
-	}
-	n.put("still.works")
 }

@@ -191,7 +191,7 @@ func (n *Node) open(founders []server) error {
 		mux: n.mux, packets: n.packets, advertise: n.self.advertise,
 		nodeID: n.self.nodeID, clusterID: n.self.identity.cluster(),
 		self:   hint{Name: c.Name, HTTP: c.HTTPAddress, Version: c.Version, NonVoter: c.NonVoter, Address: n.self.advertise},
-		secret: c.Secret, previous: c.Previous, probe: c.Timings.GossipProbe, logger: c.Logger,
+		secret: c.Secret, previous: c.Previous, probe: c.Timings.GossipProbe, closed: n.closed, logger: c.Logger,
 	})
 	if err != nil {
 		return err

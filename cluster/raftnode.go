@@ -41,17 +41,38 @@ func openLog(path string) (raftLog, error) {
 	return raftLog{disk}, nil
 }
 
+// raft's own key for the term.
+var currentTerm = []byte("CurrentTerm")
+
+// firstTerm is that of the first entry. The first vote is given in a later one, so a log without
+// entries in this term was being begun when the process died, and nobody has relied on it.
+const firstTerm = 1
+
 // used tells whether this node ever voted or was sent an entry.
 func (l raftLog) used() (bool, error) {
 	last, err := l.LastIndex()
 	if err != nil {
 		return false, err
 	}
-	term, err := l.GetUint64([]byte("CurrentTerm"))
-	if err != nil && !errors.Is(err, raftboltdb.ErrKeyNotFound) {
-		return false, err
+	term, err := l.term()
+	return last > 0 || term > firstTerm, err
+}
+
+func (l raftLog) term() (uint64, error) {
+	term, err := l.GetUint64(currentTerm)
+	if errors.Is(err, raftboltdb.ErrKeyNotFound) {
+		return 0, nil
 	}
-	return last > 0 || term > 0, nil
+	return term, err
+}
+
+// clean undoes a beginning that was cut short, which raft would refuse to repeat.
+func (l raftLog) clean() error {
+	used, err := l.used()
+	if err != nil || used {
+		return err
+	}
+	return l.SetUint64(currentTerm, 0)
 }
 
 // raftConfig sets what differs from raft's defaults.
@@ -81,6 +102,9 @@ func startRaft(c *raft.Config, fsm raft.FSM, l raftLog, snapshots raft.SnapshotS
 		return nil, err
 	}
 	if len(founders) > 0 {
+		if err := l.clean(); err != nil {
+			return nil, fmt.Errorf("the log cannot be written: %w", err)
+		}
 		var configuration raft.Configuration
 		for _, s := range founders {
 			configuration.Servers = append(configuration.Servers, raft.Server{

@@ -24,10 +24,10 @@ var generators = map[Kind]func(*rapid.T, *hints) Command{
 	kindUpdateUser:    func(t *rapid.T, _ *hints) Command { return &UpdateUser{User: genUser(t)} },
 	kindDeleteUser:    func(t *rapid.T, _ *hints) Command { return &DeleteUser{ID: genID(t, 'u', 3)} },
 	kindLockUser:      genLockUser,
-	kindPutRole:       func(t *rapid.T, _ *hints) Command { return &PutRole{Role: genRole(t)} },
-	kindDeleteRole:    func(t *rapid.T, _ *hints) Command { return &DeleteRole{ID: genID(t, 'r', 5)} },
-	kindPutScope:      func(t *rapid.T, _ *hints) Command { return &PutScope{Scope: genScope(t)} },
-	kindDeleteScope:   func(t *rapid.T, _ *hints) Command { return &DeleteScope{ID: genID(t, 'p', 6)} },
+	kindPutRole:       genPutRole,
+	kindDeleteRole:    func(t *rapid.T, h *hints) Command { return &DeleteRole{ID: h.latest(t, h.roles, own.roles)} },
+	kindPutScope:      genPutScope,
+	kindDeleteScope:   func(t *rapid.T, h *hints) Command { return &DeleteScope{ID: h.latest(t, h.scopes, own.scopes)} },
 	kindCreateClient:  func(t *rapid.T, _ *hints) Command { return &CreateClient{Client: genClient(t)} },
 	kindUpdateClient:  func(t *rapid.T, _ *hints) Command { return &UpdateClient{Client: genClient(t)} },
 	kindDeleteClient:  func(t *rapid.T, _ *hints) Command { return &DeleteClient{ID: genID(t, 'c', 2)} },
@@ -42,12 +42,20 @@ var generators = map[Kind]func(*rapid.T, *hints) Command{
 	kindResealKeys:    genResealKeys,
 }
 
+// own are the roles and scopes that commands name: those of Initialize among others.
+var own = struct{ roles, scopes []iam.ID }{
+	roles:  []iam.ID{roleAdmin, roleUser, id('r', 4), id('r', 4), id('r', 5), id('r', 5), id('r', 6)},
+	scopes: []iam.ID{scopeRead, scopeWrite, id('p', 3), id('p', 3), id('p', 4), id('p', 4), id('p', 5), id('p', 6)},
+}
+
 // hints are what the generator remembers of its own commands, so that tokens fit often enough for
 // the deep paths. They are guesses: nothing is expected because of them.
 type hints struct {
 	tokens   map[iam.ID][]int  // digests that a session's tokens may have had, newest last
 	users    map[iam.ID]string // and the password's hash that each may have
 	sessions []iam.Session     // that may stand, newest last
+	roles    []iam.ID          // that were put, newest last
+	scopes   []iam.ID
 	next     int
 	now      iam.Time
 }
@@ -137,7 +145,7 @@ func drawLog(t *rapid.T, least, most int) []*raft.Log {
 func genOrigin(t *rapid.T) Origin {
 	o := Origin{Actor: one(t, "actor", []string{"", "ann"})}
 	if n := between(t, "request", 0, 19); n < 3 {
-		o.RequestID = id('q', n+1)
+		o.RequestID = id('q', n+1) // a retry, or another's
 	}
 	return o
 }
@@ -214,14 +222,26 @@ func genLockUser(t *rapid.T, h *hints) Command {
 	return &LockUser{ID: genID(t, 'u', 3), Until: until}
 }
 
-func genRole(t *rapid.T) iam.Role {
-	name := one(t, "name", []string{"r1", "r2", "r3", "r4", "admin", "user"})
-	return iam.Role{ID: genID(t, 'r', 5), Name: name, Scopes: genIDs(t, 'p', 2)}
+func genPutRole(t *rapid.T, h *hints) Command {
+	name := one(t, "name", []string{"r1", "r2", "r3", "r4", "r5", "admin"})
+	c := &PutRole{Role: iam.Role{ID: one(t, "role", own.roles), Name: name, Scopes: genIDs(t, 'p', 2)}}
+	h.roles = append(h.roles, c.Role.ID)
+	return c
 }
 
-func genScope(t *rapid.T) iam.Scope {
+func genPutScope(t *rapid.T, h *hints) Command {
 	name := one(t, "name", []string{"read:demo", "write:demo", "s1", "s2", "s3", "s4"})
-	return iam.Scope{ID: genID(t, 'p', 6), Name: name, Description: one(t, "text", []string{"", "text", "ünï"})}
+	c := &PutScope{Scope: iam.Scope{ID: one(t, "scope", own.scopes), Name: name, Description: one(t, "text", []string{"", "text", "ünï"})}}
+	h.scopes = append(h.scopes, c.Scope.ID)
+	return c
+}
+
+// latest draws what was put last, or any.
+func (h *hints) latest(t *rapid.T, put, any []iam.ID) iam.ID {
+	if len(put) > 0 && mostly(t, "latest") {
+		return put[len(put)-1]
+	}
+	return one(t, "any", any)
 }
 
 func genClient(t *rapid.T) iam.Client {
@@ -240,17 +260,20 @@ func (h *hints) fresh(session iam.ID) []byte {
 
 // token draws a digest that the session may have: the newest, the one before, any older one, or one
 // that nobody has.
-func (h *hints) token(t *rapid.T, session iam.ID) []byte {
+func (h *hints) token(t *rapid.T, session iam.ID) (token []byte, newest bool) {
 	all := h.tokens[session]
 	back := one(t, "back", []int{1, 1, 1, 1, 1, 2, 2, 3})
 	if back > len(all) {
-		return digest(0)
+		return digest(0), false
 	}
-	return digest(all[len(all)-back])
+	return digest(all[len(all)-back]), back == 1
 }
 
 func genStartSession(t *rapid.T, h *hints) Command {
-	session, user := genID(t, 's', 6), genID(t, 'u', 3)
+	session, user := id('s', 1+len(h.sessions)), genID(t, 'u', 3)
+	if !mostly(t, "fresh id") {
+		session = h.session(t).ID
+	}
 	c := &StartSession{Proven: h.users[user], Session: iam.Session{
 		ID: session, UserID: user, Family: digest(10_000 + int(session[15])), Refresh: h.fresh(session), TokenID: genJti(t),
 		ExpiresAt: h.now.Add(one(t, "life", []time.Duration{time.Minute, time.Hour, 48 * time.Hour})),
@@ -269,30 +292,45 @@ func genStartSession(t *rapid.T, h *hints) Command {
 	return c
 }
 
+// session draws one that may stand: mostly one of the newest.
+func (h *hints) session(t *rapid.T) iam.Session {
+	if len(h.sessions) == 0 || !mostly(t, "started") {
+		return iam.Session{ID: genID(t, 's', 6)}
+	}
+	return h.sessions[max(0, len(h.sessions)-between(t, "session", 1, 3))]
+}
+
 func genRotateSession(t *rapid.T, h *hints) Command {
-	session := iam.Session{ID: genID(t, 's', 6)}
-	if len(h.sessions) > 0 && mostly(t, "started") {
-		session = h.sessions[max(0, len(h.sessions)-between(t, "session", 1, 3))]
-	}
-	family := int(session.ID[15])
-	if !mostly(t, "own family") {
-		family++
-	}
+	session := h.session(t)
+	presented, newest := h.token(t, session.ID)
+	h.next++
 	c := &RotateSession{
-		ID: session.ID, Family: digest(10_000 + family), Presented: h.token(t, session.ID), TokenID: genJti(t), ClientID: session.ClientID,
-		ExpiresAt: h.now.Add(one(t, "life", []time.Duration{time.Minute, time.Hour})), Replay: []byte("sealed"),
+		ID: session.ID, Family: digest(10_000 + int(session.ID[15])), Presented: presented, Next: digest(h.next), Replay: []byte("sealed"),
+		TokenID: genJti(t), ClientID: session.ClientID, ExpiresAt: h.now.Add(one(t, "life", []time.Duration{time.Minute, time.Hour})),
 	}
-	if !mostly(t, "own client") {
+	switch between(t, "stranger", 0, 9) {
+	case 0:
+		c.Family = digest(99)
+	case 1:
 		c.ClientID = one(t, "client", []string{"", "app", "tool"})
+	default:
+		if newest {
+			h.tokens[session.ID] = append(h.tokens[session.ID], h.next)
+		}
 	}
-	c.Next = h.fresh(session.ID)
 	return c
 }
 
-func genEndSessions(t *rapid.T, _ *hints) Command {
+func genEndSessions(t *rapid.T, h *hints) Command {
 	c := &EndSessions{User: genID(t, 'u', 3)}
-	if rapid.Bool().Draw(t, "one") {
-		c.Session = genID(t, 's', 6)
+	switch between(t, "which", 0, 3) {
+	case 1:
+		c.Session = h.session(t).ID
+	case 2:
+		c.Session, c.User = h.session(t).ID, iam.ID{}
+		c.Family = digest(10_000 + int(c.Session[15]) + between(t, "family", 0, 1))
+	case 3:
+		c.Session, c.Client = h.session(t).ID, genClientID(t)
 	}
 	if rapid.Bool().Draw(t, "with token") {
 		c.Jti = genJti(t)

@@ -3,7 +3,6 @@ package fsm
 import (
 	"bytes"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -315,5 +314,3 @@ func isUnavailable(response any) bool {
 	r, ok := response.(Response)
 	return ok && r.Refusal != nil && r.Refusal.Code == iam.TemporarilyUnavailable
 }
-
-var errForeign = errors.New("foreign")

@@ -117,6 +117,9 @@ func (c *RotateSession) Validate() error {
 	if c.ID.IsZero() || len(c.Family) != sha256.Size || len(c.Presented) != sha256.Size || len(c.Next) != sha256.Size || c.TokenID == "" || c.ExpiresAt <= 0 {
 		return iam.Errorf(iam.InternalError, "A rotation needs a session, a token, three digests and an end.")
 	}
+	if equal(c.Presented, c.Next) {
+		return iam.Errorf(iam.InternalError, "A token cannot be replaced by itself.")
+	}
 	return nil
 }
 
@@ -197,8 +200,14 @@ func (c *EndSessions) event() Event {
 
 // Validate implements Command.
 func (c *EndSessions) Validate() error {
-	if c.User.IsZero() && c.Session.IsZero() {
+	if c.User.IsZero() && (c.Session.IsZero() || len(c.Family) == 0) {
 		return iam.Errorf(iam.InternalError, "Whose sessions to end was not said.")
+	}
+	if len(c.Family) != 0 && len(c.Family) != sha256.Size {
+		return iam.Errorf(iam.InternalError, "The digest of a chain has 32 bytes.")
+	}
+	if len(c.Jti) > 255 {
+		return iam.Errorf(iam.InvalidToken, "The token has no usable id.")
 	}
 	return nil
 }

@@ -56,10 +56,24 @@ func (s *Server) call(x *exchange, h handler) {
 			x.fail(fmt.Errorf("panic: %v\n%s", r, debug.Stack()))
 		}
 	}()
-	if err := h(s, x); err != nil {
+	err := s.mayServe(x.route)
+	if err == nil {
+		err = h(s, x)
+	}
+	if err != nil {
 		x.fail(err)
 	}
 }
+
+// mayServe keeps a node that was away from answering out of its old state.
+func (s *Server) mayServe(rt *route) error {
+	if rt.always || s.current() {
+		return nil
+	}
+	return iam.Unavailable(time.Second, "This node is starting and has not caught up with the cluster yet.")
+}
+
+func (s *Server) current() bool { return s.Cluster.Current == nil || s.Cluster.Current() }
 
 // log writes the one line of a request. It never holds a query, a body or a header but the id.
 func (s *Server) log(x *exchange, status int, took time.Duration) {

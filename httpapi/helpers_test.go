@@ -70,7 +70,7 @@ func (l *loneLog) failWith(err error) {
 
 // stack is a whole node but for its cluster, served from memory.
 type stack struct {
-	t        *testing.T
+	t        testing.TB
 	store    *store.Store
 	view     *view.View
 	log      *loneLog
@@ -97,8 +97,11 @@ func withLimits(set limit.Set) option {
 }
 
 // newStack starts a node with an admin, two users and a confidential client.
-func newStack(t *testing.T, options ...option) *stack {
+func newStack(t testing.TB, options ...option) *stack {
 	t.Helper()
+	if t, isTest := t.(*testing.T); isTest {
+		t.Parallel()
+	}
 	s := &stack{t: t, logged: new(syncBuffer)}
 	s.setLeader("n1")
 	c := s.build(t.TempDir())
@@ -139,6 +142,7 @@ func (s *stack) build(dir string) httpapi.Config {
 	hasher := secret.NewHasher(secret.HasherConfig{Params: secret.Params{MemoryKiB: 64, Passes: 1, Lanes: 1}})
 	people := &login.Service{
 		Store: st, Proposer: s.log, Hasher: hasher, Now: iam.Now,
+		CatchUp: func(context.Context) error { return nil },
 		Policy:  login.Policy{MinLength: 8, MaxLength: 128, RequireUpper: true, RequireLower: true, RequireDigit: true, RequireSpecial: true},
 		Lockout: login.Lockout{Attempts: 5, For: 15 * time.Minute},
 	}
@@ -281,7 +285,7 @@ func (s *stack) active(raw string) bool {
 }
 
 // problem decodes an error body, which must have its fixed members.
-func problem(t *testing.T, a answer) api.Problem {
+func problem(t testing.TB, a answer) api.Problem {
 	t.Helper()
 	var p api.Problem
 	if err := json.Unmarshal([]byte(a.body), &p); err != nil {
@@ -293,14 +297,14 @@ func problem(t *testing.T, a answer) api.Problem {
 	return p
 }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
 	}
 }
 
-func eventually(t *testing.T, what string, ok func() bool) {
+func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	deadline := time.Now().Add(10 * time.Second)
 	for !ok() {

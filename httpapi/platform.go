@@ -20,12 +20,16 @@ func (s *Server) health(x *exchange) error {
 		Status: "healthy", Version: s.Version, Node: s.Node,
 		Role: s.Cluster.Role(), Leader: s.Cluster.Leader(), AppliedIndex: s.Cluster.Applied(),
 	}
+	refusal := iam.Unavailable(time.Second, "This node knows of no leader: the cluster is forming, electing, or has lost its majority.")
 	if health.Leader != "" {
-		x.encode(health)
-		return nil
+		if s.current() {
+			x.encode(health)
+			return nil
+		}
+		refusal = iam.Unavailable(time.Second, "This node is starting and has not caught up with the cluster yet.")
 	}
 	health.Status = "unhealthy"
-	problem := x.fail(iam.Unavailable(time.Second, "This node knows of no leader: the cluster is forming, electing, or has lost its majority."))
+	problem := x.fail(refusal)
 	x.encode(struct {
 		api.Health
 		api.Problem

@@ -20,6 +20,7 @@ type route struct {
 	noStore    bool // the answer must not be kept by any cache
 	idempotent bool // an Idempotency-Key is honoured; see idempotencyID for why not everywhere
 	standard   bool // a standard OAuth endpoint, with the errors of RFC 6749 §5.2
+	always     bool // answered even before this node has caught up with the cluster
 	quiet      bool // too many and too alike for a log line each, unless the log is set to debug
 }
 
@@ -53,13 +54,13 @@ func routes() []route {
 		{method: "POST", path: base + "/admin/users", handle: handle((*Server).createUser), auth: bearer, permission: iam.ScopeAdminUsers, limit: limitAPI, body: bodyJSON, created: true, noStore: true, idempotent: true},
 		{method: "POST", path: base + "/admin/scopes", handle: handle((*Server).createScope), auth: bearer, permission: iam.ScopeAdminScopes, limit: limitAPI, body: bodyJSON, created: true, noStore: true, idempotent: true},
 		{method: "POST", path: base + "/admin/clients", handle: handle((*Server).createClient), auth: bearer, permission: iam.ScopeAdminClients, limit: limitAPI, body: bodyJSON, created: true, noStore: true},
-		{method: "GET", path: base + "/admin/cluster", handle: handle((*Server).cluster), auth: bearer, permission: iam.ScopeAdminCluster, limit: limitAPI, noStore: true},
+		{method: "GET", path: base + "/admin/cluster", handle: handle((*Server).cluster), auth: bearer, permission: iam.ScopeAdminCluster, limit: limitAPI, noStore: true, always: true},
 
 		// The platform.
-		{method: "GET", path: "/health", handle: (*Server).health, noStore: true, quiet: true},
-		{method: "GET", path: "/health/ready", handle: (*Server).health, noStore: true, quiet: true},
-		{method: "GET", path: "/health/live", handle: handle((*Server).live), noStore: true, quiet: true},
-		{method: "GET", path: "/metrics", handle: (*Server).scrape, noStore: true, quiet: true},
+		{method: "GET", path: "/health", handle: (*Server).health, noStore: true, quiet: true, always: true},
+		{method: "GET", path: "/health/ready", handle: (*Server).health, noStore: true, quiet: true, always: true},
+		{method: "GET", path: "/health/live", handle: handle((*Server).live), noStore: true, quiet: true, always: true},
+		{method: "GET", path: "/metrics", handle: (*Server).scrape, noStore: true, quiet: true, always: true},
 	}
 }
 

@@ -3,6 +3,8 @@ package httpapi_test
 import (
 	"strings"
 	"testing"
+
+	"github.com/keystone-auth/keystone/api"
 )
 
 // scenario is one request and what the answer must and must not say.
@@ -40,7 +42,7 @@ func (s *stack) run(rows []scenario) {
 }
 
 // checkProblem checks what holds for every error.
-func checkProblem(t *testing.T, label string, row scenario, a answer) {
+func checkProblem(t testing.TB, label string, row scenario, a answer) {
 	t.Helper()
 	p := problem(t, a)
 	path, _, _ := strings.Cut(row.path, "?")
@@ -257,10 +259,10 @@ func TestUsers(t *testing.T) {
 		{"a service has no profile", call{method: "GET", path: v1 + "/users/profile", bearer: s.service.AccessToken}, 403, []string{`"forbidden"`}, nil},
 		{"nor has the world", call{method: "GET", path: v1 + "/users/profile"}, 401, []string{`"unauthorized"`}, nil},
 	})
-	narrow := s.do(s.public, post("/auth/token", `{"username":"alice","password":"`+password+`","scope":"write:profile"}`))
-	if narrow.status != 200 {
-		t.Fatal(narrow.body)
-	}
+	narrow := get[api.TokenResponse](s, post("/auth/token", `{"username":"alice","password":"`+password+`","scope":"write:profile"}`))
+	s.run([]scenario{
+		{"with a token that is not for that", call{method: "GET", path: v1 + "/users/profile", bearer: narrow.AccessToken}, 403, []string{`"insufficient_scope"`}, nil},
+	})
 	if a := s.do(s.operator, call{method: "GET", path: v1 + "/users/profile"}); a.status != 401 {
 		t.Errorf("the operator has a profile: %d %s", a.status, a.body)
 	}

@@ -48,6 +48,9 @@ type Cluster struct {
 	Role    func() string // leader, follower, candidate, nonvoter or forming
 	Leader  func() string // its name; empty when none is known
 	Applied func() uint64 // the log index that this node's state reflects
+	// Current tells whether this node has caught up with the cluster since it was started. Until
+	// then it may hold for good what was revoked while it was down. Nil: always.
+	Current func() bool
 	Status  func(context.Context) api.Cluster
 }
 

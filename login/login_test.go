@@ -63,7 +63,7 @@ func build(t *testing.T) (*teststate.State, *login.Service) {
 		Issuer: "iss", Algorithm: "ES256", AccessSeconds: 900, RefreshSeconds: 900, ServiceSeconds: 900, DefaultRole: "user",
 	}})
 	return s, &login.Service{
-		Store: s.Store, Proposer: s, Now: s.Now, Policy: login.DefaultPolicy,
+		Store: s.Store, Proposer: s, CatchUp: s.CatchUp, Now: s.Now, Policy: login.DefaultPolicy,
 		Lockout: login.Lockout{Attempts: 5, For: 15 * time.Minute},
 		Hasher:  secret.NewHasher(secret.HasherConfig{Params: secret.Params{MemoryKiB: 128, Passes: 2, Lanes: 1}}),
 	}

@@ -17,7 +17,10 @@ type Service struct {
 	Hasher   *secret.Hasher
 	Policy   Policy
 	Lockout  Lockout
-	Now      func() iam.Time
+	// CatchUp brings this node up to the cluster's state. A refusal must not come from an account or
+	// a password that was changed on another node a moment ago.
+	CatchUp func(context.Context) error
+	Now     func() iam.Time
 
 	failures failures
 }
@@ -43,14 +46,9 @@ func (s *Service) Password(ctx context.Context, a Attempt) (Proof, error) {
 	if err != nil {
 		return Proof{}, err
 	}
-	right := false
-	if known {
-		right, err = s.Hasher.Verify(ctx, user.PasswordHash, a.Password)
-	} else {
-		err = s.Hasher.VerifyNobody(ctx, a.Password)
-	}
-	if errors.Is(err, secret.ErrUnusableHash) {
-		err = nil // an imported hash that cannot be verified fits no password
+	right, err := s.verify(ctx, user, known, a.Password)
+	if err == nil && !right {
+		user, known, right, err = s.verifyAgain(ctx, user, a)
 	}
 	switch {
 	case err != nil:
@@ -70,6 +68,31 @@ func (s *Service) Password(ctx context.Context, a Attempt) (Proof, error) {
 		proof.Rehashed, err = s.Hasher.Hash(ctx, a.Password)
 	}
 	return proof, err
+}
+
+// verify does the same work whether there is such a user or not.
+func (s *Service) verify(ctx context.Context, user iam.User, known bool, password string) (bool, error) {
+	if !known {
+		return false, s.Hasher.VerifyNobody(ctx, password)
+	}
+	right, err := s.Hasher.Verify(ctx, user.PasswordHash, password)
+	if errors.Is(err, secret.ErrUnusableHash) {
+		return false, nil // an imported hash that cannot be verified fits no password
+	}
+	return right, err
+}
+
+// verifyAgain makes sure that it was not this node's old state that spoke against the password.
+func (s *Service) verifyAgain(ctx context.Context, was iam.User, a Attempt) (user iam.User, known, right bool, err error) {
+	if err := s.CatchUp(ctx); err != nil {
+		return user, false, false, err
+	}
+	user, known, err = s.find(a.Name)
+	if err != nil || !known || user.PasswordHash == was.PasswordHash {
+		return user, known, false, err
+	}
+	right, err = s.verify(ctx, user, known, a.Password)
+	return user, known, right, err
 }
 
 // find looks for a username first: one user's name may be spelled like another's e-mail, and names

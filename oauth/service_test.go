@@ -58,7 +58,7 @@ func buildWith(t *testing.T, settings iam.Settings, shared []byte) *house {
 	}
 	h.duties(t)
 	people := &login.Service{
-		Store: h.Store, Proposer: h, Policy: login.DefaultPolicy, Now: h.Now,
+		Store: h.Store, Proposer: h, CatchUp: h.CatchUp, Policy: login.DefaultPolicy, Now: h.Now,
 		Lockout: login.Lockout{Attempts: 3, For: 15 * time.Minute},
 		Hasher:  secret.NewHasher(secret.HasherConfig{Params: secret.Params{MemoryKiB: 64, Passes: 1, Lanes: 1}}),
 	}

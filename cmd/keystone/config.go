@@ -122,6 +122,9 @@ func (c *Config) finish() error {
 	if err := n.Hasher.Params.Check(); err != nil {
 		return fmt.Errorf("KEYSTONE_ARGON2_MEMORY_KIB, _PASSES and _LANES do not fit together: %w", err)
 	}
+	if n.Policy.MinLength > n.Policy.MaxLength {
+		return errors.New("PASSWORD_MIN_LENGTH must not be over PASSWORD_MAX_LENGTH: no password could be chosen")
+	}
 	if err := n.Settings.Check(); err != nil {
 		return fmt.Errorf("the settings do not fit together: %s", sentence(err))
 	}
@@ -145,7 +148,7 @@ func (c *Config) finishCluster() error {
 		return errors.New("--cluster and --advertise name two addresses for the other nodes: leave one out")
 	}
 	n.Advertise = either(n.Advertise, c.announced)
-	if n.Lone() && n.Advertise == "" {
+	if n.Bind == "" && n.Advertise == "" && len(n.Initial) == 0 && len(n.Join) == 0 { // a lone node
 		n.Name = either(n.Name, "keystone")
 		return nil
 	}

@@ -140,6 +140,10 @@ var table = []room{
 		why:  "it makes a state without a log for the tests of the rooms above it",
 	},
 	{
+		name: "internal/crash", rooms: []string{"api", "client", "store", "cmd/keystone"}, libs: []string{},
+		why: "it kills real processes and looks at what they left behind",
+	},
+	{
 		name: "internal/testcluster", rooms: []string{anything}, libs: []string{anything},
 		why: "it puts the parts together for tests",
 	},

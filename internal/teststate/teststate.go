@@ -91,6 +91,9 @@ func (s *State) Propose(_ context.Context, origin fsm.Origin, cmd fsm.Command) (
 	return response.Result, nil
 }
 
+// CatchUp does nothing: there is no other node to be behind of.
+func (s *State) CatchUp(context.Context) error { return nil }
+
 // Must proposes and fails the test on a refusal.
 func (s *State) Must(t testing.TB, cmd fsm.Command) fsm.Result {
 	t.Helper()

@@ -120,8 +120,8 @@ func (f *folder) closeToOthers() error {
 }
 
 // clusterSecret returns the secret that was given, else the one in the folder, else makes one where
-// the node is alone.
-func (f *folder) clusterSecret(given secret.ClusterSecret, lone bool) (secret.ClusterSecret, error) {
+// the node is the first of its cluster.
+func (f *folder) clusterSecret(given secret.ClusterSecret, first bool) (secret.ClusterSecret, error) {
 	if !given.IsZero() {
 		return given, nil
 	}
@@ -136,13 +136,13 @@ func (f *folder) clusterSecret(given secret.ClusterSecret, lone bool) (secret.Cl
 		return s, nil
 	case !errors.Is(err, fs.ErrNotExist):
 		return given, fmt.Errorf("the cluster secret cannot be read: %w", err)
-	case !lone:
-		return given, fmt.Errorf("a node of a cluster needs the cluster secret: set KEYSTONE_SECRET or KEYSTONE_SECRET_FILE, or put the file into %s", path)
+	case !first:
+		return given, fmt.Errorf("a node needs the secret of the cluster that it is to be part of: set KEYSTONE_SECRET or KEYSTONE_SECRET_FILE, or put the file into %s", path)
 	}
 	return f.makeSecret()
 }
 
-// makeSecret makes the secret of a new lone node. Where there is state already the secret was lost,
+// makeSecret makes the secret of a new cluster. Where there is state already the secret was lost,
 // and a new one would open nothing in it.
 func (f *folder) makeSecret() (secret.ClusterSecret, error) {
 	if _, err := os.Stat(f.statePath()); err == nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -63,7 +64,8 @@ type Node struct {
 	cluster *cluster.Node
 	server  *httpapi.Server
 	limiter *limit.Limiter
-	failed  chan error // of a listener that broke
+	current atomic.Bool // whether this node has caught up with the cluster since it was started
+	failed  chan error  // of a listener that broke
 }
 
 // Start starts a node. It returns when the node listens, which is before it is part of its cluster.
@@ -89,7 +91,7 @@ func (n *Node) start(ctx context.Context) (err error) {
 	if n.socket, err = n.folder.listen(); err != nil {
 		return err
 	}
-	clusterSecret, err := n.folder.clusterSecret(n.config.Secret, n.config.Lone())
+	clusterSecret, err := n.folder.clusterSecret(n.config.Secret, n.config.first())
 	if err != nil {
 		return err
 	}
@@ -104,8 +106,8 @@ func (n *Node) start(ctx context.Context) (err error) {
 	return nil
 }
 
-// Lone tells whether the node is a cluster of one that nobody else can enter.
-func (c Config) Lone() bool { return c.Bind == "" && len(c.Initial) == 0 && len(c.Join) == 0 }
+// first tells whether the node begins a cluster of its own: then the secret is its to make.
+func (c Config) first() bool { return len(c.Initial) == 0 && len(c.Join) == 0 }
 
 func listen(address string) (net.Listener, error) {
 	l, err := net.Listen("tcp", address)
@@ -144,6 +146,11 @@ func (n *Node) wire(ctx context.Context, clusterSecret secret.ClusterSecret) err
 	if err != nil {
 		return err
 	}
+	go func() {
+		if n.cluster.WaitReady(context.WithoutCancel(ctx)) == nil {
+			n.current.Store(true)
+		}
+	}()
 	n.cluster.Lead((&steward.Steward{
 		Store: n.store, Proposer: n.cluster, Sealer: sealer, Settings: c.Settings, SharedSecret: c.SharedKey,
 		RotateEvery: c.RotateKeys, PublishFor: token.PublishWait, Every: stewardEvery, Now: iam.Now, Log: c.Logger,
@@ -172,12 +179,12 @@ func (n *Node) api(memory *view.View) *httpapi.Server {
 	c := n.config
 	hasher := secret.NewHasher(c.Hasher)
 	people := &login.Service{
-		Store: n.store, Proposer: n.cluster, Hasher: hasher, Policy: c.Policy, Lockout: c.Lockout, Now: iam.Now,
+		Store: n.store, Proposer: n.cluster, Hasher: hasher, Policy: c.Policy, Lockout: c.Lockout, CatchUp: n.cluster.CatchUp, Now: iam.Now,
 	}
 	tokens := &oauth.Service{Store: n.store, View: memory, Proposer: n.cluster, Login: people, Now: iam.Now}
 	api := httpapi.Config{
 		OAuth: tokens, Login: people, View: memory, Store: n.store, Proposer: n.cluster, Hasher: hasher,
-		Cluster: clusterView(n.cluster, memory), Version: c.Version, Node: c.Name, Logger: c.Logger,
+		Cluster: clusterView(n.cluster, memory, n.current.Load), Version: c.Version, Node: c.Name, Logger: c.Logger,
 	}
 	if c.Limits != nil {
 		n.limiter = limit.NewLimiter(limit.DefaultCallers)
@@ -241,7 +248,7 @@ func (n *Node) drain(ctx context.Context) error {
 	}
 	err := n.server.Shutdown(ctx)
 	if errors.Is(err, context.DeadlineExceeded) {
-		n.config.Logger.Warn("some requests were still under way when the node stopped")
+		n.config.Logger.Warn("some connections were still busy when the node stopped")
 		return nil
 	}
 	return err

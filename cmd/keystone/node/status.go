@@ -12,7 +12,7 @@ import (
 
 // clusterView is what the API tells of the cluster. As long as a new cluster has no settings or no
 // key that signs, it counts as one that is forming: a node of it could not log anybody in.
-func clusterView(n *cluster.Node, memory *view.View) httpapi.Cluster {
+func clusterView(n *cluster.Node, memory *view.View, current func() bool) httpapi.Cluster {
 	formed := func() bool {
 		_, _, signs := memory.Keys().Signer(iam.Now())
 		return signs && memory.Settings().Issuer != ""
@@ -26,6 +26,7 @@ func clusterView(n *cluster.Node, memory *view.View) httpapi.Cluster {
 			return n.Leader()
 		},
 		Applied: n.Applied,
+		Current: current,
 		Status:  func(ctx context.Context) api.Cluster { return statusOf(n.Status(ctx)) },
 	}
 }
