@@ -18,12 +18,16 @@ type raftTransport struct {
 	*raft.NetworkTransport
 }
 
+// newRaftTransport does without pipelining. In raft 1.7.3 a pipeline whose reader has given up, after
+// a refusal or a newer term, can wait for ever to hand over an answer: the follower is then sent
+// heartbeats and no entries until the leader restarts, and Shutdown never ends (raft #612).
 func newRaftTransport(m *mux, advertise string, timeout time.Duration, logger hclog.Logger) raftTransport {
 	return raftTransport{raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
 		Stream:                  &raftStream{queue: m.queues[protocolRaft], mux: m, advertise: advertise},
 		MaxPool:                 3,
 		Timeout:                 timeout,
 		Logger:                  logger,
+		MaxRPCsInFlight:         1, // no pipelining, see below
 		MsgpackUseNewTimeFormat: true,
 	})}
 }

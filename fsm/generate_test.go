@@ -53,6 +53,7 @@ var own = struct{ roles, scopes []iam.ID }{
 type hints struct {
 	tokens   map[iam.ID][]int  // digests that a session's tokens may have had, newest last
 	users    map[iam.ID]string // and the password's hash that each may have
+	people   []iam.ID          // whom users is about, newest last
 	sessions []iam.Session     // that may stand, newest last
 	roles    []iam.ID          // that were put, newest last
 	scopes   []iam.ID
@@ -105,6 +106,9 @@ func drawLog(t *rapid.T, least, most int) []*raft.Log {
 	if between(t, "initialized", 0, 9) > 0 {
 		admin, other := h.user(t), h.user(t)
 		admin.Active, admin.Roles = true, []iam.ID{roleAdmin}
+		if other.ID == admin.ID {
+			other = h.user(t)
+		}
 		commands = append(commands, initialize(), &CreateUser{User: admin}, &CreateUser{User: other}, &CreateClient{Client: genClient(t)})
 	}
 	n := between(t, "length", least, most)
@@ -196,6 +200,7 @@ func (h *hints) user(t *rapid.T) iam.User {
 	u := genUser(t)
 	if _, created := h.users[u.ID]; !created {
 		h.users[u.ID] = u.PasswordHash
+		h.people = append(h.people, u.ID)
 	}
 	return u
 }
@@ -239,7 +244,7 @@ func genPutScope(t *rapid.T, h *hints) Command {
 // latest draws what was put last, or any.
 func (h *hints) latest(t *rapid.T, put, any []iam.ID) iam.ID {
 	if len(put) > 0 && mostly(t, "latest") {
-		return put[len(put)-1]
+		return put[max(0, len(put)-between(t, "back", 1, 2))]
 	}
 	return one(t, "any", any)
 }
@@ -270,7 +275,7 @@ func (h *hints) token(t *rapid.T, session iam.ID) (token []byte, newest bool) {
 }
 
 func genStartSession(t *rapid.T, h *hints) Command {
-	session, user := id('s', 1+len(h.sessions)), genID(t, 'u', 3)
+	session, user := id('s', 1+len(h.sessions)), h.latest(t, h.people, []iam.ID{ann, bob})
 	if !mostly(t, "fresh id") {
 		session = h.session(t).ID
 	}
@@ -281,7 +286,7 @@ func genStartSession(t *rapid.T, h *hints) Command {
 	if !mostly(t, "proven") {
 		c.Proven = genHash(t)
 	}
-	if between(t, "client", 0, 2) == 0 {
+	if between(t, "client", 0, 3) == 0 {
 		c.Session.ClientID = genClientID(t)
 	}
 	if !mostly(t, "same hash") {

@@ -18,8 +18,6 @@ import (
 // TestEveryStepHolds applies any log entry by entry and looks at the whole state after each.
 func TestEveryStepHolds(t *testing.T) {
 	accepted, refused, replayed, killed := map[Kind]int{}, map[Kind]int{}, 0, 0
-	dbg := map[string]int{}
-	defer func() { for k, v := range dbg { t.Log(k, v) } }()
 	dir, run := t.TempDir(), 0
 	rapid.Check(t, func(rt *rapid.T) {
 		run++
@@ -45,7 +43,6 @@ func TestEveryStepHolds(t *testing.T) {
 				s.kind, s.cmd, s.response = e.Kind, cmd, responses[0].(Response)
 				if s.response.Refusal != nil {
 					refused[e.Kind]++
-					dbg[fmt.Sprint(e.Kind, s.response.Refusal.Code, s.response.Refusal.Message)]++
 				} else if s.response.Result.Index == entry.Index {
 					accepted[e.Kind]++
 				}

@@ -206,7 +206,7 @@ var notUsed = []struct{ env, why string }{
 var fromOrchestrator = regexp.MustCompile(`_SERVICE_(HOST|PORT)|^KEYSTONE(_[A-Z0-9_]+)?_PORT(_|$)`)
 
 // remarks are lines for the log about variables that have no effect. A misspelt name is worth one:
-// KEYSTONE_INITAL would otherwise quietly make a cluster of one.
+// KEYSTONE_INITIALS would otherwise quietly make a cluster of one.
 func remarks(environ []string) []string {
 	var out []string
 	for _, pair := range environ {

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -125,24 +126,21 @@ func (f *fleet) log(i int) string {
 // whileStarting runs work, and ends it when a node ends or somebody does not want to wait.
 func (f *fleet) whileStarting(ctx context.Context, work func(context.Context) error) error {
 	ctx, cancel := context.WithCancel(ctx)
+	var working sync.WaitGroup
+	defer working.Wait()
+	defer cancel()
 	done := make(chan error, 1)
-	go func() { done <- work(ctx) }()
-	finish := func(err error) error {
-		cancel()
-		<-done
-		return err
-	}
+	working.Go(func() { done <- work(ctx) })
 	for {
 		select {
 		case err := <-done:
-			cancel()
 			return err
 		case e := <-f.exits:
 			f.running[e.index] = nil
-			return finish(fmt.Errorf("%s did not start: %s", f.dev.Nodes[e.index].Name, f.lastWords(e.index)))
+			return fmt.Errorf("%s did not start: %s", f.dev.Nodes[e.index].Name, f.lastWords(e.index))
 		case s := <-f.signals:
 			if s != syscall.SIGHUP {
-				return finish(errInterrupted)
+				return errInterrupted
 			}
 		}
 	}

@@ -154,7 +154,7 @@ func (d *devCluster) isNew() bool {
 }
 
 func (d *devCluster) save() error {
-	text, err := json.MarshalIndent(d, "", "  ")
+	text, err := json.MarshalIndent(d, "", "  ") //nolint:gosec // the file is where the secret is to be kept
 	if err == nil {
 		err = node.WriteFile(d.file(), append(text, '\n'))
 	}

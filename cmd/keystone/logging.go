@@ -14,7 +14,7 @@ func newLogger(w io.Writer, c Config) *slog.Logger {
 	file, isFile := w.(*os.File)
 	terminal := isFile && isatty.IsTerminal(file.Fd())
 	if c.LogFormat == "text" || c.LogFormat == "" && terminal {
-		return slog.New(tint.NewHandler(w, &tint.Options{Level: c.LogLevel, NoColor: !terminal}))
+		return slog.New(tint.NewTextHandler(w, &tint.Options{Level: c.LogLevel, NoColor: !terminal}))
 	}
 	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: c.LogLevel}))
 }
