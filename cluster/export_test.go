@@ -34,7 +34,7 @@ func NewStranger(t *testing.T, s secret.ClusterSecret, clusterID, nodeID string)
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := &mux{identity: id, ctx: t.Context()}
+	m := &mux{identity: id, ctx: t.Context(), open: map[*peerConn]struct{}{}}
 	return &Stranger{m, newRPCClient(m)}
 }
 

@@ -211,14 +211,14 @@ func (n *Node) close(ctx context.Context) error {
 		g.close()
 	}
 	_ = n.packets.Close()
+	n.mux.close() // first, so that raft waits for no answer of a node that gives none
 	if r = n.members.raft.Load(); r != nil {
-		// The future also closes the transport; the mux stays open until then.
+		// The future also closes the transport.
 		if err := bounded(ctx, func() { _ = r.Shutdown().Error(); _ = transport.Close() }); err != nil {
 			return fmt.Errorf("raft did not stop: %w", err)
 		}
 	}
 	close(n.raftEnded)
-	n.mux.close()
 	n.client.forget(nil)
 	if err := bounded(ctx, func() { <-n.leadEnded; n.serving.Wait() }); err != nil {
 		return fmt.Errorf("what the leader was doing did not end: %w", err)

@@ -39,7 +39,7 @@ type mux struct {
 	running    sync.WaitGroup
 
 	mu   sync.Mutex
-	open map[*peerConn]struct{} // connections from other nodes
+	open map[*peerConn]struct{} // connections from and to other nodes
 }
 
 func newMux(l net.Listener, id *identity, logger *slog.Logger) *mux {
@@ -114,13 +114,18 @@ func (m *mux) handshake(raw net.Conn) (*peerConn, error) {
 	if err := conn.HandshakeContext(ctx); err != nil {
 		return nil, err
 	}
+	return conn, m.remember(conn)
+}
+
+// remember keeps the connection in view, so that it ends with its node's membership and with the mux.
+func (m *mux) remember(conn *peerConn) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.ctx.Err() != nil {
-		return nil, net.ErrClosed
+		return net.ErrClosed
 	}
 	m.open[conn] = struct{}{}
-	return conn, nil
+	return nil
 }
 
 // dial connects to the node at that address. The answer must come from the node with the wanted id,
@@ -133,7 +138,7 @@ func (m *mux) dial(ctx context.Context, protocol, address, wanted string) (*peer
 	if err != nil {
 		return nil, err
 	}
-	conn := &peerConn{}
+	conn := &peerConn{mux: m}
 	conn.Conn = tls.Client(raw, m.identity.config([]string{protocol}, func(state tls.ConnectionState) (err error) {
 		if conn.caller, err = m.identity.identify(state); err != nil {
 			return err
@@ -149,6 +154,10 @@ func (m *mux) dial(ctx context.Context, protocol, address, wanted string) (*peer
 	if err := conn.HandshakeContext(ctx); err != nil {
 		_ = raw.Close()
 		return nil, fmt.Errorf("the node at %s is not usable: %w", address, err)
+	}
+	if err := m.remember(conn); err != nil {
+		_ = raw.Close()
+		return nil, err
 	}
 	return conn, nil
 }
@@ -172,7 +181,7 @@ func (m *mux) connections() []*peerConn {
 	return all
 }
 
-// close ends the port and every connection that came in through it.
+// close ends the port and every connection.
 func (m *mux) close() {
 	m.cancel()
 	_ = m.listener.Close()
@@ -189,16 +198,14 @@ func (m *mux) close() {
 type peerConn struct {
 	*tls.Conn
 	caller caller
-	mux    *mux // nil for one that this node made
+	mux    *mux
 }
 
 // Close also forgets the connection.
 func (c *peerConn) Close() error {
-	if c.mux != nil {
-		c.mux.mu.Lock()
-		delete(c.mux.open, c)
-		c.mux.mu.Unlock()
-	}
+	c.mux.mu.Lock()
+	delete(c.mux.open, c)
+	c.mux.mu.Unlock()
 	return c.Conn.Close()
 }
 

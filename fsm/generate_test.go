@@ -20,16 +20,16 @@ import (
 var generators = map[Kind]func(*rapid.T, *hints) Command{
 	kindInitialize:    genInitialize,
 	kindSetSettings:   func(t *rapid.T, _ *hints) Command { return &SetSettings{Settings: genSettings(t)} },
-	kindCreateUser:    func(t *rapid.T, h *hints) Command { return &CreateUser{User: h.user(t)} },
-	kindUpdateUser:    func(t *rapid.T, _ *hints) Command { return &UpdateUser{User: genUser(t)} },
+	kindCreateUser:    func(t *rapid.T, h *hints) Command { return &CreateUser{User: h.holder(t, h.user(t))} },
+	kindUpdateUser:    func(t *rapid.T, h *hints) Command { return &UpdateUser{User: h.holder(t, genUser(t))} },
 	kindDeleteUser:    func(t *rapid.T, _ *hints) Command { return &DeleteUser{ID: genID(t, 'u', 3)} },
 	kindLockUser:      genLockUser,
 	kindPutRole:       genPutRole,
 	kindDeleteRole:    func(t *rapid.T, h *hints) Command { return &DeleteRole{ID: h.latest(t, h.roles, own.roles)} },
 	kindPutScope:      genPutScope,
 	kindDeleteScope:   func(t *rapid.T, h *hints) Command { return &DeleteScope{ID: h.latest(t, h.scopes, own.scopes)} },
-	kindCreateClient:  func(t *rapid.T, _ *hints) Command { return &CreateClient{Client: genClient(t)} },
-	kindUpdateClient:  func(t *rapid.T, _ *hints) Command { return &UpdateClient{Client: genClient(t)} },
+	kindCreateClient:  func(t *rapid.T, h *hints) Command { return &CreateClient{Client: h.client(t)} },
+	kindUpdateClient:  func(t *rapid.T, h *hints) Command { return &UpdateClient{Client: h.client(t)} },
 	kindDeleteClient:  func(t *rapid.T, _ *hints) Command { return &DeleteClient{ID: genID(t, 'c', 2)} },
 	kindStartSession:  genStartSession,
 	kindRotateSession: genRotateSession,
@@ -238,6 +238,23 @@ func genPutScope(t *rapid.T, h *hints) Command {
 	name := one(t, "name", []string{"read:demo", "write:demo", "s1", "s2", "s3", "s4"})
 	c := &PutScope{Scope: iam.Scope{ID: one(t, "scope", own.scopes), Name: name, Description: one(t, "text", []string{"", "text", "ünï"})}}
 	h.scopes = append(h.scopes, c.Scope.ID)
+	return c
+}
+
+// holder gives the user a role that no cluster begins with.
+func (h *hints) holder(t *rapid.T, u iam.User) iam.User {
+	if len(h.roles) > 0 && rapid.Bool().Draw(t, "holder") {
+		u.Roles = append(u.Roles[:len(u.Roles):len(u.Roles)], h.latest(t, h.roles, own.roles))
+	}
+	return u
+}
+
+// client draws one that may hold a scope that no cluster begins with.
+func (h *hints) client(t *rapid.T) iam.Client {
+	c := genClient(t)
+	if len(h.scopes) > 0 && rapid.Bool().Draw(t, "holder") {
+		c.Scopes = append(c.Scopes[:len(c.Scopes):len(c.Scopes)], h.latest(t, h.scopes, own.scopes))
+	}
 	return c
 }
 

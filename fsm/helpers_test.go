@@ -263,7 +263,8 @@ func initialize() *Initialize {
 		Scopes:   []iam.Scope{{ID: scopeRead, Name: "read:demo"}, {ID: scopeWrite, Name: "write:demo"}},
 		Roles: []iam.Role{
 			{ID: roleAdmin, Name: iam.RoleAdmin, Scopes: []iam.ID{scopeWrite, scopeRead, scopeWrite}},
-			{ID: roleUser, Name: iam.RoleUser}, {ID: roleService, Name: iam.RoleService},
+			{ID: roleUser, Name: iam.RoleUser},
+			{ID: roleService, Name: iam.RoleService},
 		},
 	}
 }

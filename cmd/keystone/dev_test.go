@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -19,7 +20,6 @@ import (
 
 	"github.com/keystone-auth/keystone/api"
 	"github.com/keystone-auth/keystone/client"
-	"github.com/keystone-auth/keystone/cmd/keystone/node"
 	"github.com/keystone-auth/keystone/store"
 )
 
@@ -129,6 +129,13 @@ func TestDev(t *testing.T) {
 		t.Error("the killed process is alive")
 	}
 	dev.loginVerifyRevoke(t, 1, 0, 2)
+	for range 2 { // killed and asked for in one breath
+		pid := dev.pid(t, 2)
+		if err := errors.Join(syscall.Kill(pid, syscall.SIGKILL), dev.cmd.Process.Signal(syscall.SIGHUP)); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "the node serves in a new process", func() bool { return dev.pid(t, 2) != pid && dev.ready(t, 2) })
+	}
 	dev.stop(t)
 	checkAll(t, data)
 
@@ -164,7 +171,7 @@ func TestDevKilled(t *testing.T) {
 // TestDevRefuses looks at what stops keystone dev before a node is started.
 func TestDevRefuses(t *testing.T) {
 	dev := startDev(t, "--nodes", "1", "--data", filepath.Join(t.TempDir(), "cluster"), "--port", strconv.Itoa(freePorts(t, 1)))
-	data := filepath.Dir(filepath.Dir(dev.folder(t)))
+	data := dev.folder(t)
 	port := strings.TrimPrefix(dev.Nodes[0].HTTP, "http://127.0.0.1:")
 	f := func(want string, args ...string) {
 		t.Helper()
@@ -182,14 +189,29 @@ func TestDevRefuses(t *testing.T) {
 	f("the data in "+data+" is that of 1 nodes", "--data", data, "--nodes", "3")
 }
 
-// folder is a file in the folder of the first node, which its log names.
+// pid is the process that has the data of a node now, as its lock file says.
+func (r *devRun) pid(t *testing.T, i int) (pid int) {
+	t.Helper()
+	lock := filepath.Join(r.folder(t), r.Nodes[i].Name, "keystone.lock")
+	eventually(t, "the lock names a process", func() bool {
+		text, err := os.ReadFile(lock)
+		if err == nil {
+			pid, err = strconv.Atoi(strings.TrimSpace(string(text)))
+		}
+		return err == nil
+	})
+	return pid
+}
+
+// folder is where the data of all nodes is, as the first line says.
 func (r *devRun) folder(t *testing.T) string {
 	t.Helper()
-	_, path, found := strings.Cut(strings.TrimSpace(r.stderr.String()), "data in ")
+	line, _, _ := strings.Cut(r.stderr.String(), "\n")
+	_, path, found := strings.Cut(line, "data in ")
 	if !found {
 		t.Fatalf("keystone dev does not say where its data is: %s", r.stderr)
 	}
-	return node.Socket(filepath.Join(path, "node-1"))
+	return path
 }
 
 func (r *devRun) node(t *testing.T, i int) *client.Client {

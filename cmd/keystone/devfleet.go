@@ -174,8 +174,20 @@ func (f *fleet) ended(e exit) {
 		f.dev.Nodes[e.index].Name, e.cmd.Process.Pid, how, os.Getpid())
 }
 
+// settleWithin is how long the end of a node may be on its way to us when somebody who has just killed
+// it asks for it to be started again.
+const settleWithin = 300 * time.Millisecond
+
 // revive starts the nodes that are down.
 func (f *fleet) revive() {
+	for settled := time.After(settleWithin); settled != nil; {
+		select {
+		case e := <-f.exits:
+			f.ended(e)
+		case <-settled:
+			settled = nil
+		}
+	}
 	for i, n := range f.dev.Nodes {
 		if f.running[i] != nil {
 			continue
