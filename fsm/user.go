@@ -8,8 +8,7 @@ import (
 )
 
 // CreateUser adds a person. Invariant: a username and an e-mail name at most one user, without
-// regard to letter case; every role exists. Roles may also be named, for those who propose without
-// knowing ids. Its value is the iam.User.
+// regard to letter case; every role exists. Its value is the iam.User.
 type CreateUser struct {
 	User iam.User `cbor:"1,keyasint"`
 }

@@ -15,10 +15,27 @@ func (s *Service) password(ctx context.Context, r request) (Answer, error) {
 	if r.Username == "" || r.Password == "" {
 		return Answer{}, iam.Errorf(iam.InvalidRequest, "Both username and password are needed.")
 	}
+	answer, proof, err := s.logIn(ctx, r)
+	if proof.Rehashed != "" && iam.CodeOf(err) == iam.InvalidGrant {
+		// Another login with the same password replaced the weak hash in between: what was proven
+		// against the old one has to be proven against the new one.
+		answer, _, err = s.logIn(ctx, r)
+	}
+	return answer, err
+}
+
+// logIn proves the password and opens a session.
+func (s *Service) logIn(ctx context.Context, r request) (Answer, login.Proof, error) {
 	proof, err := s.Login.Password(ctx, login.Attempt{Name: r.Username, Password: r.Password, Origin: r.Origin})
 	if err != nil {
-		return Answer{}, err
+		return Answer{}, proof, err
 	}
+	answer, err := s.start(ctx, r, proof)
+	return answer, proof, err
+}
+
+// start opens the session, by one command, if anything of the scope that was asked for is held.
+func (s *Service) start(ctx context.Context, r request, proof login.Proof) (Answer, error) {
 	h, err := s.holder(proof.User.ID)
 	if err != nil {
 		return Answer{}, err
@@ -26,11 +43,6 @@ func (s *Service) password(ctx context.Context, r request) (Answer, error) {
 	if _, err := iam.Narrow(r.scope, h.scopes); err != nil {
 		return Answer{}, err
 	}
-	return s.start(ctx, r, proof)
-}
-
-// start opens the session, by one command.
-func (s *Service) start(ctx context.Context, r request, proof login.Proof) (Answer, error) {
 	id := iam.NewID()
 	refresh := token.NewRefreshToken(id)
 	origin := r.Origin

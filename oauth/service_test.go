@@ -139,6 +139,25 @@ func TestPasswordGrant(t *testing.T) {
 	}
 }
 
+// TestManyFirstLoginsAtOnce: all of them find the hash too weak and want to replace it, which only
+// the first one can.
+func TestManyFirstLoginsAtOnce(t *testing.T) {
+	h := build(t)
+	h.oauth.Login.Hasher = secret.NewHasher(secret.HasherConfig{Params: secret.Params{MemoryKiB: 128, Passes: 1, Lanes: 1}})
+	errs := make(chan error)
+	for range 8 {
+		go func() {
+			_, err := h.oauth.Token(context.Background(), oauth.Request{Grant: oauth.GrantPassword, Username: "alice", Password: password})
+			errs <- err
+		}()
+	}
+	for range 8 {
+		if err := <-errs; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 func TestPasswordRefusals(t *testing.T) {
 	h := build(t)
 	ask := func(change func(*oauth.Request)) error {

@@ -36,7 +36,7 @@ func startDev(t *testing.T, args ...string) *devRun {
 	t.Helper()
 	r := &devRun{stdout: new(lockedBuffer), stderr: new(lockedBuffer)}
 	r.cmd = exec.Command("keystone", append([]string{"dev", "--json"}, args...)...)
-	r.cmd.Env = append(os.Environ(), "KEYSTONE_ARGON2_MEMORY_KIB=64", "KEYSTONE_ARGON2_PASSES=1")
+	r.cmd.Env = append(os.Environ(), "KEYSTONE_ARGON2_MEMORY_KIB=64", "KEYSTONE_ARGON2_PASSES=1", "GORACE=atexit_sleep_ms=0")
 	r.cmd.Stdout, r.cmd.Stderr = r.stdout, r.stderr
 	if err := r.cmd.Start(); err != nil {
 		t.Fatal(err)

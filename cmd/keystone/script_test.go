@@ -32,6 +32,7 @@ func TestScript(t *testing.T) {
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("KEYSTONE_ARGON2_MEMORY_KIB", "64")
 			e.Setenv("KEYSTONE_ARGON2_PASSES", "1")
+			e.Setenv("GORACE", "atexit_sleep_ms=0") // the detector would keep each process for a second
 			return nil
 		},
 		Condition: func(name string) (bool, error) {
