@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -52,7 +53,6 @@ type gossipConfig struct {
 
 // startGossip begins to talk; packets is closed with it.
 func startGossip(c gossipConfig) (*gossip, error) {
-	transport := newGossipTransport(c.mux, c.packets, c.advertise)
 	keys := [][]byte{c.secret.GossipKey()}
 	for _, s := range c.previous {
 		keys = append(keys, s.GossipKey())
@@ -64,6 +64,7 @@ func startGossip(c gossipConfig) (*gossip, error) {
 	config := memberlist.DefaultLANConfig()
 	config.Name = c.nodeID
 	config.Label = c.clusterID
+	transport := newGossipTransport(c.mux, c.packets, c.advertise)
 	config.Transport = transport
 	config.Keyring = ring
 	config.Delegate = gossipDelegate{store.Encode(c.self)}
@@ -77,7 +78,7 @@ func startGossip(c gossipConfig) (*gossip, error) {
 	config.TCPTimeout = 2 * time.Second
 	list, err := memberlist.Create(config)
 	if err != nil {
-		return nil, fmt.Errorf("gossip cannot start: %w", err)
+		return nil, errors.Join(fmt.Errorf("gossip cannot start: %w", err), transport.Shutdown())
 	}
 	return &gossip{list: list, directory: heard, members: c.mux.identity.members, nodeID: c.nodeID}, nil
 }

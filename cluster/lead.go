@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -73,6 +74,11 @@ func (l *leadership) lead(ctx context.Context) {
 		err := l.setup(ctx)
 		if err == nil {
 			break
+		}
+		if errors.Is(err, raft.ErrRaftShutdown) {
+			// This node is being stopped. Handing on what it was just handed would send the leadership
+			// round and round where all nodes are stopped at once.
+			return
 		}
 		if ctx.Err() == nil {
 			l.logger.Warn("this node was elected and could not take over, another one is to lead", "error", err)

@@ -75,11 +75,10 @@ func (n *Node) stranger(address string, err error) error {
 func (n *Node) watch(ctx context.Context) {
 	pause := n.config.Timings.Retry
 	var outSince time.Time // since when this node has found itself left out
-	for waitFor(ctx, pause) {
-		n.mu.Lock()
-		g := n.gossip
-		n.mu.Unlock()
-		g.meet(ctx)
+	for ctx.Err() == nil {
+		if g := n.chat(ctx); g != nil {
+			g.meet(ctx)
+		}
 		n.mux.expel()
 		n.client.forget(n.targets())
 		out, err := n.place(ctx)
@@ -96,6 +95,7 @@ func (n *Node) watch(ctx context.Context) {
 			n.fail(fmt.Errorf("this node, %s, was removed from the cluster: to take it in again empty its data folder %s and start it", n.config.Name, n.config.DataDir))
 			return
 		}
+		waitFor(ctx, pause)
 	}
 }
 

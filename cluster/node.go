@@ -184,22 +184,38 @@ func (n *Node) open(founders []server) error {
 	n.transport = transport
 	n.mu.Unlock()
 	n.members.raft.Store(r)
-	if err != nil {
-		return err
+	return err
+}
+
+// chat starts gossip as soon as this node's own name can be resolved, which in a container may take
+// a while after the start. Without it the cluster works, and only knows less about its nodes.
+func (n *Node) chat(ctx context.Context) *gossip {
+	n.mu.Lock()
+	g := n.gossip
+	n.mu.Unlock()
+	if g != nil {
+		return g
 	}
-	g, err := startGossip(gossipConfig{
-		mux: n.mux, packets: n.packets, advertise: n.self.advertise,
-		nodeID: n.self.nodeID, clusterID: n.self.identity.cluster(),
-		self:   hint{Name: c.Name, HTTP: c.HTTPAddress, Version: c.Version, NonVoter: c.NonVoter, Address: n.self.advertise},
-		secret: c.Secret, previous: c.Previous, probe: c.Timings.GossipProbe, closed: n.closed, logger: c.Logger,
-	})
+	c := &n.config
+	_, err := resolve(ctx, n.self.advertise)
+	if err == nil {
+		g, err = startGossip(gossipConfig{
+			mux: n.mux, packets: n.packets, advertise: n.self.advertise,
+			nodeID: n.self.nodeID, clusterID: n.self.identity.cluster(),
+			self:   hint{Name: c.Name, HTTP: c.HTTPAddress, Version: c.Version, NonVoter: c.NonVoter, Address: n.self.advertise},
+			secret: c.Secret, previous: c.Previous, probe: c.Timings.GossipProbe, closed: n.closed, logger: c.Logger,
+		})
+	}
 	if err != nil {
-		return err
+		if !n.former.said.before("gossip") {
+			c.Logger.Warn("this node cannot gossip yet", "advertise", n.self.advertise, "error", err)
+		}
+		return nil
 	}
 	n.mu.Lock()
+	defer n.mu.Unlock()
 	n.gossip = g
-	n.mu.Unlock()
-	return nil
+	return g
 }
 
 // takeOver makes a node that was elected ready to lead: it applies everything that was committed
