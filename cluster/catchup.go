@@ -11,7 +11,9 @@ import (
 // callers to whom "there is no such thing" must not mean "I have not heard of it yet". The error is
 // an *iam.Error: who cannot know must not guess.
 func (n *Node) CatchUp(ctx context.Context) error {
-	if n.caughtUp(ctx) {
+	ctx, cancel := context.WithTimeout(ctx, forwardTimeout)
+	defer cancel()
+	if n.WaitReady(ctx) == nil { // which asks again while a leader is being elected
 		return nil
 	}
 	return iam.Unavailable(time.Second, "This node cannot reach the leader of the cluster, so it cannot know what is new.")

@@ -152,7 +152,10 @@ func (s *Server) unreadable(ctx *fasthttp.RequestCtx, err error) {
 	case errors.As(err, &tooSmall):
 		refusal = iam.Errorf(iam.InvalidRequest, "The headers are larger than the 16 KiB that are allowed.")
 	case errors.As(err, &network) && network.Timeout():
-		refusal = iam.Errorf(iam.InvalidRequest, "The request did not arrive in time.")
+		// Mostly a connection that was opened in advance and never used: an answer to no request would
+		// be taken for the answer to the next one.
+		_ = ctx.Conn().Close()
+		return
 	}
 	s.serve(&unreadable, func(*Server, *exchange) error { return refusal })(ctx)
 }

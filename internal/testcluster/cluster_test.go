@@ -16,9 +16,17 @@ import (
 
 func login(t *testing.T, n *testcluster.Node, user string) api.TokenResponse {
 	t.Helper()
-	tokens, err := n.Client().Login(t.Context(), api.TokenRequest{Username: user, Password: testcluster.Password})
+	var tokens api.TokenResponse
+	var err error
+	testcluster.Poll(t, n.Name+": login", func() error {
+		tokens, err = n.Client().Login(t.Context(), api.TokenRequest{Username: user, Password: testcluster.Password})
+		if client.CodeOf(err) == "temporarily_unavailable" {
+			return err // this machine is busy and the cluster is electing
+		}
+		return nil
+	})
 	if err != nil {
-		t.Fatalf("%s: login: %v", n.Name, err)
+		t.Errorf("%s: login: %v", n.Name, err)
 	}
 	return tokens
 }
