@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/keystone-auth/keystone/iam"
@@ -33,6 +34,7 @@ const greetTimeout = 2 * time.Second
 type greeting struct {
 	Name   string `cbor:"1,keyasint"`
 	NodeID string `cbor:"2,keyasint"`
+	List   []Peer `cbor:"3,keyasint,omitempty"` // the initial list that it was given, as long as it has no cluster
 }
 
 // introduction is what a node says of itself.
@@ -41,8 +43,7 @@ type introduction struct {
 	NodeID    string   `cbor:"2,keyasint"`
 	Address   string   `cbor:"3,keyasint"`
 	ClusterID string   `cbor:"4,keyasint,omitempty"` // once it has a configuration
-	ListHash  []byte   `cbor:"5,keyasint,omitempty"` // of the initial list that it was given …
-	List      []Peer   `cbor:"6,keyasint,omitempty"` // … and the list, for people
+	List      []Peer   `cbor:"6,keyasint,omitempty"` // the initial list that it was given
 	Founders  []server `cbor:"7,keyasint,omitempty"` // whom the cluster began with, if it knows
 	Member    bool     `cbor:"8,keyasint,omitempty"` // its configuration names who asks
 	Leader    string   `cbor:"9,keyasint,omitempty"` // the node id of the leader that it follows
@@ -56,13 +57,20 @@ type self struct {
 	dir       *dataDir
 	identity  *identity
 	members   *members
+	// dispute is what another node's greeting made impossible. That node stops when it reads the
+	// answer, and without this the present one would wait for it for ever.
+	dispute atomic.Pointer[error]
 }
 
-func (s *self) introduce(_ context.Context, from caller, _ greeting) (introduction, error) {
+func (s *self) introduce(_ context.Context, from caller, g greeting) (introduction, error) {
+	if s.members.empty() && len(g.List) > 0 && len(s.config.Initial) > 0 {
+		if err := s.compareLists(g.Name, g.List); err != nil {
+			s.dispute.Store(&err)
+		}
+	}
 	i := introduction{
 		Name: s.config.Name, NodeID: s.nodeID, Address: s.advertise,
-		ListHash: listHash(s.config.Initial), List: s.config.Initial,
-		Member: s.members.has(from.nodeID),
+		List: s.config.Initial, Member: s.members.has(from.nodeID),
 	}
 	if !s.members.empty() {
 		p := s.dir.now()
@@ -101,6 +109,9 @@ func (f *former) run(ctx context.Context) error {
 		answers, missing, err := f.greetAll(ctx)
 		if err != nil {
 			return err
+		}
+		if dispute := f.dispute.Load(); dispute != nil {
+			return *dispute
 		}
 		done, err := f.decide(ctx, answers, missing)
 		if done || err != nil {
@@ -168,7 +179,11 @@ func (f *former) greetAll(ctx context.Context) (answers []found, missing []strin
 
 func (f *former) greet(ctx context.Context, address string) (introduction, error) {
 	var intro introduction
-	err := f.client.call(ctx, target{address: address}, "/hello", greeting{f.config.Name, f.nodeID}, &intro)
+	g := greeting{Name: f.config.Name, NodeID: f.nodeID}
+	if f.members.empty() {
+		g.List = f.config.Initial
+	}
+	err := f.client.call(ctx, target{address: address}, "/hello", g, &intro)
 	return intro, err
 }
 
@@ -219,11 +234,20 @@ func (f *former) fault(a found) error {
 		return fmt.Errorf("two nodes are called %s, this one and the one at %s: give each its own name", i.Name, a.peer.Address)
 	case a.peer.Name != "" && a.peer.Name != i.Name:
 		return fmt.Errorf("the node at %s is called %s, and the initial list calls it %s: correct one of them", a.peer.Address, i.Name, a.peer.Name)
-	case i.ClusterID == "" && a.peer.Name != "" && !bytes.Equal(i.ListHash, listHash(f.config.Initial)):
-		return fmt.Errorf("the initial lists differ: this node was given (%s), hash %.4x, and node %s (%s), hash %.4x: give all nodes the same list",
-			listText(f.config.Initial), listHash(f.config.Initial), i.Name, listText(i.List), i.ListHash)
+	case i.ClusterID == "" && a.peer.Name != "":
+		return f.compareLists(i.Name, i.List)
 	}
 	return nil
+}
+
+// compareLists refuses another node's initial list that is not this node's.
+func (s *self) compareLists(name string, list []Peer) error {
+	own, other := listHash(s.config.Initial), listHash(list)
+	if bytes.Equal(own, other) {
+		return nil
+	}
+	return fmt.Errorf("the initial lists differ: this node was given (%s), hash %.4x, and node %s (%s), hash %.4x: give all nodes the same list",
+		listText(s.config.Initial), own, name, listText(list), other)
 }
 
 // found begins a cluster of the nodes that answered and this one.

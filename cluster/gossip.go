@@ -187,10 +187,8 @@ func (t *gossipTransport) readPackets() {
 	buffer := make([]byte, 1<<16)
 	for {
 		n, from, err := t.conn.ReadFrom(buffer)
-		select {
-		case <-t.done:
+		if errors.Is(err, net.ErrClosed) {
 			return
-		default:
 		}
 		if err != nil {
 			// On some systems an earlier packet that nobody took comes back as an error here.
