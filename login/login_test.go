@@ -94,6 +94,18 @@ func TestRegister(t *testing.T) {
 	refused(iam.ValidationError, func(n *login.NewUser) { n.Email = "Bob <bob@example.org>" })
 	refused(iam.ValidationError, func(n *login.NewUser) { n.Password = "weak" })
 	refused(iam.ValidationError, func(*login.NewUser) {}, "user", "no-such-role")
+	var all *iam.Error
+	_, err = people.Register(t.Context(), fsm.Origin{}, login.NewUser{Username: "b", Email: "x", Password: "Aa1!"}, nil)
+	if !errors.As(err, &all) {
+		t.Fatal(err)
+	}
+	named := map[string]bool{}
+	for _, f := range all.Fields {
+		named[f.Field] = true
+	}
+	if !named["username"] || !named["email"] || !named["password"] {
+		t.Errorf("got %v, want what is wrong with each of the three fields", all.Fields)
+	}
 	err = s.Store.View(func(r *store.Reader) error {
 		if n := len(r.Users(iam.ID{}, 10)); n != 1 {
 			t.Errorf("%d users, want the one that was not refused", n)

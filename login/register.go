@@ -2,6 +2,7 @@ package login
 
 import (
 	"context"
+	"errors"
 
 	"github.com/keystone-auth/keystone/fsm"
 	"github.com/keystone-auth/keystone/iam"
@@ -17,13 +18,7 @@ type NewUser struct {
 // Register makes an account with the roles of these names; nil means the cluster's default role. An
 // unknown role is refused before anything is written.
 func (s *Service) Register(ctx context.Context, origin fsm.Origin, n NewUser, roles []string) (iam.User, error) {
-	if err := iam.CheckUsername(n.Username); err != nil {
-		return iam.User{}, err
-	}
-	if err := iam.CheckEmail(n.Email); err != nil {
-		return iam.User{}, err
-	}
-	if err := s.Policy.Check("password", n.Password, n.Username, n.Email); err != nil {
+	if err := s.check(n); err != nil {
 		return iam.User{}, err
 	}
 	given, err := s.roles(roles)
@@ -44,6 +39,26 @@ func (s *Service) Register(ctx context.Context, origin fsm.Origin, n NewUser, ro
 	}
 	var user iam.User
 	return user, res.Decode(&user)
+}
+
+// check names everything that is wrong at once, or people would learn it one form at a time.
+func (s *Service) check(n NewUser) error {
+	var wrong []iam.FieldError
+	for _, err := range []error{
+		iam.CheckUsername(n.Username), iam.CheckEmail(n.Email),
+		s.Policy.Check("password", n.Password, n.Username, n.Email),
+	} {
+		var refusal *iam.Error
+		if errors.As(err, &refusal) {
+			wrong = append(wrong, refusal.Fields...)
+		}
+	}
+	if wrong == nil {
+		return nil
+	}
+	refusal := iam.Invalid("", "")
+	refusal.Fields = wrong
+	return refusal
 }
 
 // roles turns names into ids.
