@@ -9,7 +9,7 @@ type Problem struct {
 	// Description is a sentence for people.
 	Description string    `json:"error_description"`
 	Timestamp   time.Time `json:"timestamp"`
-	Path        string    `json:"path"`
+	Path        string    `json:"path,omitzero"` // absent where the request could not be read
 	// RequestID finds the request in the server's log; it is the X-Request-ID of the answer.
 	RequestID string `json:"request_id"`
 	// Details says what is wrong with each field, for validation_error.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/keystone-auth/keystone/fsm"
+	"github.com/keystone-auth/keystone/iam"
 	"github.com/keystone-auth/keystone/secret"
 )
 
@@ -48,6 +49,7 @@ type Config struct {
 	Fatal func(error)
 
 	Timings Timings
+	Now     func() iam.Time // the clock that commands carry; nil: the machine's
 }
 
 // Timings are the clocks of a node. Zero values stand for the defaults, which suit three nodes in
@@ -63,6 +65,7 @@ type Timings struct {
 	Stabilisation     time.Duration // how long a newcomer must be healthy before it may vote
 	Retry             time.Duration // between two attempts to form or to join
 	GossipProbe       time.Duration
+	Spread            time.Duration // how long a revocation waits for members that do not answer
 }
 
 func (t Timings) withDefaults() Timings {
@@ -78,6 +81,7 @@ func (t Timings) withDefaults() Timings {
 		{&t.Stabilisation, 10 * time.Second},
 		{&t.Retry, 500 * time.Millisecond},
 		{&t.GossipProbe, time.Second},
+		{&t.Spread, time.Second},
 	} {
 		if *d.field == 0 {
 			*d.field = d.value
@@ -152,6 +156,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Bind == "" {
 		c.Bind = "127.0.0.1:0"
+	}
+	if c.Now == nil {
+		c.Now = iam.Now
 	}
 	c.Timings = c.Timings.withDefaults()
 	return c

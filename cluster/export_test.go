@@ -18,6 +18,15 @@ func (n *Node) FirstLogIndex(t *testing.T) uint64 {
 	return first
 }
 
+// MostPending is how many callers may wait for a change on one node.
+const MostPending = mostPending
+
+// Receive gives the node an entry as another member would that takes it for the leader.
+func (n *Node) Receive(ctx context.Context, entry []byte) error {
+	_, err := n.proposer.receive(ctx, caller{nodeID: n.self.nodeID}, applyRequest{entry})
+	return err
+}
+
 // ClusterID is that of the node's certificate.
 func (n *Node) ClusterID() string { return n.self.identity.cluster() }
 

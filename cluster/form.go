@@ -63,7 +63,12 @@ type self struct {
 }
 
 func (s *self) introduce(_ context.Context, from caller, g greeting) (introduction, error) {
-	if s.members.empty() && len(g.List) > 0 && len(s.config.Initial) > 0 {
+	forming := s.members.empty()
+	if forming && g.Name == s.config.Name && g.NodeID != s.nodeID {
+		err := fmt.Errorf("two nodes are called %s, this one and one that has just asked it: give each its own name", g.Name)
+		s.dispute.Store(&err)
+	}
+	if forming && len(g.List) > 0 && len(s.config.Initial) > 0 {
 		if err := s.compareLists(g.Name, g.List); err != nil {
 			s.dispute.Store(&err)
 		}
@@ -72,7 +77,7 @@ func (s *self) introduce(_ context.Context, from caller, g greeting) (introducti
 		Name: s.config.Name, NodeID: s.nodeID, Address: s.advertise,
 		List: s.config.Initial, Member: s.members.has(from.nodeID),
 	}
-	if !s.members.empty() {
+	if !forming {
 		p := s.dir.now()
 		i.ClusterID, i.Founders = p.ClusterID, p.Initial
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -86,13 +87,22 @@ func TestTwoFoundersWithOneName(t *testing.T) {
 	impostor := member(initial[1], initial)
 	impostor.Bind, impostor.Advertise = initial[2].Address, initial[2].Address
 	nodes := []*node{start(t, member(initial[0], initial)), start(t, member(initial[1], initial)), start(t, impostor)}
-	for _, n := range nodes[1:] {
-		if got := faultOf(t, n); !strings.Contains(got, "called b") {
+	// Whoever gives up is gone at once, as a process is: the other must know by then.
+	twins := nodes[1:]
+	eventually(t, "both give up", func() bool {
+		given := 0
+		for _, n := range twins {
+			if n.fault() != nil {
+				n.stop()
+				given++
+			}
+		}
+		return given == len(twins)
+	})
+	for _, n := range twins {
+		if got := n.fault().Error(); !strings.Contains(got, "called b") {
 			t.Errorf("%s says %q", n.conf.Bind, got)
 		}
-	}
-	if got := faultOf(t, nodes[0]); !strings.Contains(got, "called b") {
-		t.Errorf("the third says %q", got)
 	}
 }
 
@@ -229,5 +239,60 @@ func remove(t *testing.T, path string) {
 	t.Helper()
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// silence is an address that takes connections and never says a word.
+func silence(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	return l.Addr().String()
+}
+
+// A member that is starting again must not be taken for an empty node meanwhile: the one that decides
+// about new clusters, on a new disk, would begin a second one with it.
+func TestResumingNodesAreNotEmpty(t *testing.T) {
+	nodes := three(t, []int{0, 1, 2})
+	scope := nodes[1].put("kept")
+	id := nodes[1].ClusterID()
+	for _, n := range nodes[1:] {
+		n.stop()
+	}
+	nodes[0].wipe()
+	quiet := silence(t) // keeps the others busy looking for strangers
+	for i, n := range nodes[1:] {
+		n.conf.Join = []string{quiet}
+		nodes[1+i] = start(t, n.conf)
+	}
+	nodes[0] = start(t, nodes[0].conf)
+	for _, n := range nodes {
+		n.ready()
+		if n.ClusterID() != id || !n.has(scope) || n.fault() != nil {
+			t.Errorf("%s is in cluster %s, has the data: %v, fault: %v", n.conf.Name, n.ClusterID(), n.has(scope), n.fault())
+		}
+	}
+}
+
+// A stranger at one member's address must not keep the others from starting, or stop them.
+func TestStrangerInAMembersPlace(t *testing.T) {
+	nodes := three(t, []int{0, 1, 2})
+	nodes[0].stop()
+	stranger := start(t, cluster.Config{Name: "z", Bind: nodes[0].conf.Bind, Secret: clusterSecret})
+	stranger.ready()
+	nodes[1].stop()
+	nodes[2].stop()
+	for i, n := range nodes[1:] {
+		nodes[1+i] = start(t, n.conf)
+	}
+	for _, n := range nodes[1:] {
+		n.ready()
+		n.put("by." + n.conf.Name)
+		if err := n.fault(); err != nil {
+			t.Errorf("%s gave up: %v", n.conf.Name, err)
+		}
 	}
 }

@@ -16,12 +16,10 @@ type applyRequest struct {
 // forward sends the entry to the leader: one hop, for a node that does not lead says so and sends
 // nothing on. The limit is at the entering node, where refusing early costs the network nothing.
 func (p *proposer) forward(ctx context.Context, leader target, entry []byte) (fsm.Result, error) {
-	select {
-	case p.forwards <- struct{}{}:
-		defer func() { <-p.forwards }()
-	default:
+	if !admit(p.forwards) {
 		return fsm.Result{}, iam.Unavailable(time.Second, "This node has more changes to pass on than it can.")
 	}
+	defer func() { <-p.forwards }()
 	ctx, cancel := context.WithTimeout(ctx, forwardTimeout)
 	defer cancel()
 	var result fsm.Result
@@ -31,13 +29,18 @@ func (p *proposer) forward(ctx context.Context, leader target, entry []byte) (fs
 	return result, nil
 }
 
-// receive is the leader's side of forward.
-func (p *proposer) receive(ctx context.Context, _ caller, request applyRequest) (fsm.Result, error) {
-	if len(request.Entry) == 0 || len(request.Entry) > fsm.MaxCommand {
-		return fsm.Result{}, iam.Errorf(iam.InternalError, "A log entry of that size cannot be made.")
-	}
+// receive is the leader's side of forward. What it takes over cannot be taken back: an entry that
+// cannot be applied would stop every node, again at each start.
+func (p *proposer) receive(ctx context.Context, from caller, request applyRequest) (fsm.Result, error) {
 	if !p.members.leads() {
 		return fsm.Result{}, errNotLeader
+	}
+	at, err := fsm.Check(request.Entry)
+	if err != nil {
+		return fsm.Result{}, err
+	}
+	if ahead := at.Sub(p.now()); ahead > mostAhead {
+		return fsm.Result{}, iam.Unavailable(time.Minute, "The clock of node %s is %s ahead of the leader's: set the clocks right.", nameOf(from.nodeID), ahead.Round(time.Second))
 	}
 	result, err := p.apply(ctx, request.Entry)
 	if err != nil && provesNothing(err) {

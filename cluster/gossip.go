@@ -51,7 +51,7 @@ type gossipConfig struct {
 	logger    *slog.Logger
 }
 
-// startGossip begins to talk; packets is closed with it.
+// startGossip begins to talk. The packets stay the node's to close: it tries again after an error.
 func startGossip(c gossipConfig) (*gossip, error) {
 	keys := [][]byte{c.secret.GossipKey()}
 	for _, s := range c.previous {
@@ -76,6 +76,7 @@ func startGossip(c gossipConfig) (*gossip, error) {
 	config.GossipInterval = c.probe / 5
 	config.RequireNodeNames = true
 	config.TCPTimeout = 2 * time.Second
+	config.DeadNodeReclaimTime = 5 * c.probe // a node that crashed may come back under another address
 	list, err := memberlist.Create(config)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("gossip cannot start: %w", err), transport.Shutdown())
@@ -89,6 +90,9 @@ func (g *gossip) meet(ctx context.Context) {
 	for _, s := range g.members.servers() {
 		if _, ok := heard[string(s.ID)]; ok || string(s.ID) == g.nodeID {
 			continue
+		}
+		if ctx.Err() != nil {
+			return
 		}
 		if address, err := resolve(ctx, string(s.Address)); err == nil {
 			_, _ = g.list.Join([]string{string(s.ID) + "/" + address}) // tried again soon
@@ -187,7 +191,7 @@ func (t *gossipTransport) readPackets() {
 	buffer := make([]byte, 1<<16)
 	for {
 		n, from, err := t.conn.ReadFrom(buffer)
-		if errors.Is(err, net.ErrClosed) {
+		if errors.Is(err, net.ErrClosed) || isClosed(t.done) {
 			return
 		}
 		if err != nil {
@@ -207,9 +211,14 @@ func (t *gossipTransport) readPackets() {
 }
 
 func (t *gossipTransport) readStreams() {
+	q := t.mux.queues[protocolGossip]
 	for {
-		conn, err := t.mux.queues[protocolGossip].Accept()
-		if err != nil {
+		var conn net.Conn
+		select {
+		case conn = <-q.conns:
+		case <-q.done:
+			return
+		case <-t.done:
 			return
 		}
 		select {
@@ -274,15 +283,15 @@ func (t *gossipTransport) DialAddressTimeout(to memberlist.Address, timeout time
 // StreamCh implements memberlist.Transport.
 func (t *gossipTransport) StreamCh() <-chan net.Conn { return t.streams }
 
-// Shutdown implements memberlist.Transport.
+// Shutdown implements memberlist.Transport. It ends what reads, and leaves the port open for another
+// beginning.
 func (t *gossipTransport) Shutdown() error {
 	t.once.Do(func() {
 		close(t.done)
-		_ = t.conn.Close()
-		_ = t.mux.queues[protocolGossip].Close()
+		_ = t.conn.SetReadDeadline(time.Unix(1, 0)) // wakes the reader
 	})
 	t.running.Wait()
-	return nil
+	return t.conn.SetReadDeadline(time.Time{})
 }
 
 // resolve turns a host:port into the numbers that it has at this moment.

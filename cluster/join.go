@@ -13,7 +13,10 @@ import (
 	"github.com/keystone-auth/keystone/iam"
 )
 
-const joinTimeout = 10 * time.Second
+const (
+	joinTimeout   = 10 * time.Second
+	answerTimeout = 3 * time.Second // a member that gives none is taken for dead
+)
 
 // joinRequest asks to become a member, or says under which address a member is now.
 type joinRequest struct {
@@ -167,18 +170,21 @@ func (a *admission) replace(ctx context.Context, name string) error {
 
 // answers tells whether the member itself is still there, and not the newcomer at its address.
 func (a *admission) answers(ctx context.Context, s raft.Server) bool {
-	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
 	var intro introduction
 	err := a.client.call(ctx, target{string(s.Address), string(s.ID)}, "/hello", greeting{}, &intro)
 	return err == nil
 }
 
+// settle waits as long as it takes.
+func settle(f raft.Future, done chan<- error) { done <- f.Error() }
+
 // await waits for raft without trusting that it answers: a future can stay silent for ever when raft
 // shuts down at that moment.
 func await(ctx context.Context, closed <-chan struct{}, f raft.Future) error {
 	done := make(chan error, 1)
-	go func() { done <- f.Error() }()
+	go settle(f, done)
 	select {
 	case err := <-done:
 		return err

@@ -34,7 +34,9 @@ func (n *Node) live() {
 }
 
 // resume continues with the data that this node has. Initial and Join have no say then, but if they
-// lead to another cluster, the operator has mixed up two data folders, and is told.
+// lead to another cluster and nowhere to this node's own, the operator has mixed up two data folders,
+// and is told. One address of several with a stranger behind it is that stranger's fault: it must not
+// be able to keep the members from starting.
 func (n *Node) resume(ctx context.Context) error {
 	if err := n.strangers(ctx); err != nil {
 		return err
@@ -46,23 +48,42 @@ func (n *Node) strangers(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, strangerTimeout)
 	defer cancel()
 	others := n.self.others()
-	results := make(chan error, len(others))
+	type outcome struct {
+		address string
+		err     error
+	}
+	results := make(chan outcome, len(others))
 	for _, p := range others {
 		go func() {
 			_, err := n.former.greet(ctx, p.Address)
-			results <- n.stranger(p.Address, err)
+			results <- outcome{p.Address, err}
 		}()
 	}
+	strange, own := 0, 0
+	var sentence error
 	for range others {
-		if err := <-results; err != nil {
-			return err
+		o := <-results
+		if o.err == nil {
+			own++
+			continue
 		}
+		if err := n.stranger(o.address, o.err); err != nil {
+			strange++
+			sentence = err
+			n.config.Logger.Warn("a node that does not belong to this cluster answers", "error", err)
+		}
+	}
+	if own == 0 && 2*strange > len(others) {
+		return sentence
 	}
 	return nil
 }
 
-// stranger makes a sentence of err if it says that another cluster answered.
+// stranger makes a sentence of err if it says that somebody else's node answered.
 func (n *Node) stranger(address string, err error) error {
+	if errors.Is(err, errForeignSecret) {
+		return fmt.Errorf("the node at %s was given another cluster secret than this one, whose data is in %s: use the right secret, data folder or addresses, nothing was changed", address, n.config.DataDir)
+	}
 	var other *otherClusterError
 	if !errors.As(err, &other) {
 		return nil
@@ -76,11 +97,11 @@ func (n *Node) watch(ctx context.Context) {
 	pause := n.config.Timings.Retry
 	var outSince time.Time // since when this node has found itself left out
 	for ctx.Err() == nil {
+		n.mux.expel()
+		n.client.forget(n.targets())
 		if g := n.chat(ctx); g != nil {
 			g.meet(ctx)
 		}
-		n.mux.expel()
-		n.client.forget(n.targets())
 		out, err := n.place(ctx)
 		if err != nil {
 			n.fail(err)
@@ -123,14 +144,14 @@ func (n *Node) place(ctx context.Context) (out bool, err error) {
 		// The leader still sends to the old address, so this node may hear of none. Tried again soon.
 		_, _ = n.former.askToJoin(ctx)
 	case !led:
-		return n.leftOut(ctx)
+		return n.leftOut(ctx), nil
 	}
 	return false, n.self.dir.joined()
 }
 
 // leftOut asks the members about this node when it hears from no leader: nobody sends to a node that
 // was removed, so it would never know.
-func (n *Node) leftOut(ctx context.Context) (bool, error) {
+func (n *Node) leftOut(ctx context.Context) bool {
 	out := false
 	for _, s := range n.members.servers() {
 		if string(s.ID) == n.self.nodeID {
@@ -139,17 +160,17 @@ func (n *Node) leftOut(ctx context.Context) (bool, error) {
 		ctx, cancel := context.WithTimeout(ctx, strangerTimeout)
 		intro, err := n.former.greet(ctx, string(s.Address))
 		cancel()
-		if err := n.stranger(string(s.Address), err); err != nil {
-			return false, err
+		if err := n.stranger(string(s.Address), err); err != nil && !n.former.said.before("stranger") {
+			n.config.Logger.Warn("a node that does not belong to this cluster answers in a member's place", "error", err)
 		}
 		if err == nil && intro.ClusterID != "" && intro.Leader != "" {
 			if intro.Member {
-				return false, nil
+				return false
 			}
 			out = true
 		}
 	}
-	return out, nil
+	return out
 }
 
 // WaitReady returns when a leader is known and this node has applied what was committed at that
@@ -174,6 +195,12 @@ func (n *Node) WaitReady(ctx context.Context) error {
 // caughtUp asks the leader how far it is. A leader that has set itself up has applied all that was
 // committed before.
 func (n *Node) caughtUp(ctx context.Context) bool {
+	if err := n.clock.behind(); err != nil {
+		if !n.former.said.before("clock") {
+			n.config.Logger.Error("this node does not serve", "error", err)
+		}
+		return false
+	}
 	leader, known := n.members.leader()
 	if !known {
 		return false

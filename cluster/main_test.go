@@ -8,6 +8,8 @@ import (
 
 func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m,
+		// raft never answers what was still in its queues when it was shut down.
+		goleak.IgnoreAnyFunction("github.com/keystone-auth/keystone/cluster.settle"),
 		// fasthttp's janitors sleep for ten seconds and then find that there is nothing left to clean.
 		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*HostClient).connsCleaner"),
 		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*workerPool).Start.func2"),

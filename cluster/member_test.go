@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -63,8 +64,10 @@ func TestManyProposeAtOnce(t *testing.T) {
 	for i := range each {
 		for _, n := range nodes {
 			go func() {
+				ctx, cancel := context.WithTimeout(t.Context(), patience)
+				defer cancel()
 				scope := iam.Scope{ID: iam.NewID(), Name: fmt.Sprintf("%s.%d", n.conf.Name, i)}
-				_, err := n.Propose(t.Context(), fsm.Origin{}, &fsm.PutScope{Scope: scope})
+				_, err := n.Propose(ctx, fsm.Origin{}, &fsm.PutScope{Scope: scope})
 				errs <- err
 			}()
 		}
@@ -297,9 +300,14 @@ func TestRetryAcrossLeaders(t *testing.T) {
 
 func TestRevocationIsEverywhereWhenConfirmed(t *testing.T) {
 	nodes := three(t, []int{0, 1, 2})
-	for i := range 20 {
+	revoke := func(i int) {
 		jti := fmt.Sprint("token-", i)
-		nodes[i%3].propose(fsm.Origin{}, &fsm.RevokeToken{Jti: jti})
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
+		if _, err := nodes[i%3].Propose(ctx, fsm.Origin{}, &fsm.RevokeToken{Jti: jti}); err != nil {
+			t.Errorf("%s on %s: %v", jti, nodes[i%3].conf.Name, err)
+			return
+		}
 		for _, n := range nodes {
 			_ = n.store.View(func(r *store.Reader) error {
 				if _, found := r.Revocation(iam.RevokedToken, jti); !found {
@@ -309,6 +317,23 @@ func TestRevocationIsEverywhereWhenConfirmed(t *testing.T) {
 			})
 		}
 	}
+	for i := range 20 {
+		revoke(i)
+	}
+	var many sync.WaitGroup // more at once than there may be connections or handshakes
+	for i := range 400 {
+		many.Go(func() { revoke(100 + i) })
+	}
+	many.Wait()
+}
+
+// A member that is down is not waited for.
+func TestRevocationWithoutAMember(t *testing.T) {
+	nodes := three(t, []int{0, 1, 2})
+	leader, others := leaderOf(t, nodes)
+	others[0].stop()
+	leader.propose(fsm.Origin{}, &fsm.RevokeToken{Jti: "one"}) // in far less than the time it may wait, or this fails
+	others[1].propose(fsm.Origin{}, &fsm.RevokeToken{Jti: "two"})
 }
 
 func TestNoMajority(t *testing.T) {
@@ -324,6 +349,71 @@ func TestNoMajority(t *testing.T) {
 	nodes[0] = start(t, nodes[0].conf)
 	nodes[2].ready()
 	nodes[2].put("found")
+}
+
+// However long there is no leader, no more callers wait than there are slots.
+func TestNoQueueWithoutALeader(t *testing.T) {
+	initial := peers(t, 3)
+	n := start(t, member(initial[0], initial))
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	const callers = cluster.MostPending + 50
+	errs := make(chan error, callers)
+	for range callers {
+		go func() {
+			_, err := n.Propose(ctx, fsm.Origin{}, &fsm.Expire{Most: 1})
+			errs <- err
+		}()
+	}
+	for range callers - cluster.MostPending { // those for whom there is no slot need not wait
+		err := <-errs
+		if iam.CodeOf(err) != iam.TemporarilyUnavailable || !strings.Contains(err.Error(), "more changes") {
+			t.Fatalf("a caller without a slot was told %v", err)
+		}
+	}
+	cancel()
+	for range cluster.MostPending {
+		if err := <-errs; iam.CodeOf(err) != iam.TemporarilyUnavailable {
+			t.Fatalf("a caller who waited in vain was told %v", err)
+		}
+	}
+}
+
+// An entry that a leader cannot apply must not reach its log: every node would stop, at each start.
+func TestForwardedEntriesAreChecked(t *testing.T) {
+	n := start(t, cluster.Config{Name: "solo", Secret: clusterSecret})
+	n.ready()
+	good, err := fsm.Encode(fsm.Origin{}, iam.Now(), &fsm.RevokeToken{Jti: "j"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	future, err := fsm.Encode(fsm.Origin{}, iam.Now().Add(time.Hour), &fsm.RevokeToken{Jti: "j"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	entry := func(kind, version int, payload map[int]any) []byte {
+		return store.Encode(map[int]any{1: 1, 2: kind, 3: version, 4: int64(iam.Now()), 5: map[int]any{}, 6: store.Encode(payload)})
+	}
+	for what, row := range map[string]struct {
+		entry []byte
+		want  iam.Code
+	}{
+		"garbage":         {[]byte("garbage"), iam.InternalError},
+		"nothing":         {nil, iam.InternalError},
+		"a newer kind":    {entry(9999, 1, nil), iam.InternalError},
+		"a newer version": {entry(17, 99, map[int]any{1: "j"}), iam.InternalError},
+		"a newer member":  {entry(17, 1, map[int]any{1: "j", 99: true}), iam.InternalError},
+		"not valid":       {entry(17, 1, map[int]any{1: ""}), iam.InternalError},
+		"too large":       {make([]byte, fsm.MaxCommand+1), iam.InternalError},
+		"from the future": {future, iam.TemporarilyUnavailable},
+	} {
+		if err := n.Receive(t.Context(), row.entry); err == nil || iam.CodeOf(err) != row.want {
+			t.Errorf("%s was answered with %v, want %s", what, err, row.want)
+		}
+	}
+	if err := n.Receive(t.Context(), good); err != nil {
+		t.Errorf("a good entry: %v", err)
+	}
 }
 
 func TestDuties(t *testing.T) {

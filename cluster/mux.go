@@ -89,8 +89,12 @@ func (m *mux) receive(raw net.Conn) {
 		return
 	}
 	q := m.queues[conn.ConnectionState().NegotiatedProtocol]
+	patience := time.NewTimer(handshakeTimeout)
+	defer patience.Stop()
 	select {
 	case q.conns <- conn:
+	case <-patience.C: // nobody speaks this protocol yet: the other end will ask again
+		_ = conn.Close()
 	case <-q.done:
 		_ = conn.Close()
 	case <-m.ctx.Done():

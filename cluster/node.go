@@ -26,6 +26,7 @@ type Node struct {
 	leadership *leadership
 	former     *former
 	admission  *admission
+	clock      *clockCheck
 	log        raftLog
 	packets    *net.UDPConn
 
@@ -80,7 +81,7 @@ func newNode(c Config, dir *dataDir, log raftLog) (*Node, error) {
 		return nil, err
 	}
 	p := dir.now()
-	m := &members{}
+	m := &members{resuming: p.Joined}
 	id, err := newIdentity(p.NodeID, p.ClusterID, c.Secret, c.Previous, m)
 	if err != nil {
 		return nil, err
@@ -110,11 +111,13 @@ func newNode(c Config, dir *dataDir, log raftLog) (*Node, error) {
 func (n *Node) wire() {
 	c, id := &n.config, n.self.nodeID
 	n.client = newRPCClient(n.mux)
-	s := &spread{nodeID: id, members: n.members, client: n.client, fsm: c.FSM}
-	n.proposer = newProposer(n.members, n.client, c.FSM, s, n.closed)
+	s := newSpread(n.ctx, id, n.members, n.client, c.FSM, c.Timings.Spread)
+	n.proposer = newProposer(n.members, n.client, c.FSM, s, c.Now, n.closed)
 	n.former = &former{self: n.self, client: n.client, logger: c.Logger, open: n.open}
 	n.leadership = &leadership{notify: make(chan bool, 16), setup: n.takeOver, yield: n.yield, logger: c.Logger}
 	survey := surveyor{n}
+	n.clock = &clockCheck{nodeID: id, members: n.members, survey: survey.ask, now: c.Now, state: c.FSM.Time, yield: n.yield, logger: c.Logger}
+	n.leadership.add(n.clock.run)
 	n.leadership.add((&promotion{
 		members: n.members, survey: survey.ask, applied: c.FSM.Applied, closed: n.closed,
 		stabilisation: c.Timings.Stabilisation, founder: n.isFounder, logger: c.Logger,
@@ -218,12 +221,15 @@ func (n *Node) chat(ctx context.Context) *gossip {
 	return g
 }
 
-// takeOver makes a node that was elected ready to lead: it applies everything that was committed
-// before, and corrects its own address.
+// takeOver makes a node that was elected ready to lead: it compares its clock, applies everything that
+// was committed before, and corrects its own address.
 func (n *Node) takeOver(ctx context.Context) error {
 	r := n.members.raft.Load()
 	if r == nil {
 		return errNotLeader
+	}
+	if err := n.clock.check(ctx); err != nil {
+		return err
 	}
 	if err := await(ctx, n.closed, r.Barrier(0)); err != nil {
 		return err

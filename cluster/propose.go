@@ -21,6 +21,7 @@ const (
 	retryPause     = 40 * time.Millisecond
 	mostForwards   = 256
 	mostApplies    = 1024
+	mostPending    = 2048
 )
 
 // proposer carries commands through the log, from whichever node they were given to.
@@ -29,21 +30,27 @@ type proposer struct {
 	client   *rpcClient
 	fsm      *fsm.FSM
 	spread   *spread
+	now      func() iam.Time
 	closed   <-chan struct{}
+	pending  chan struct{} // one slot for each caller, so that a cluster without a leader keeps no queue
 	forwards chan struct{} // one slot for each that is under way
 	applies  chan struct{}
 }
 
-func newProposer(m *members, client *rpcClient, machine *fsm.FSM, s *spread, closed <-chan struct{}) *proposer {
+func newProposer(m *members, client *rpcClient, machine *fsm.FSM, s *spread, now func() iam.Time, closed <-chan struct{}) *proposer {
 	return &proposer{
-		members: m, client: client, fsm: machine, spread: s, closed: closed,
-		forwards: make(chan struct{}, mostForwards), applies: make(chan struct{}, mostApplies),
+		members: m, client: client, fsm: machine, spread: s, now: now, closed: closed,
+		pending: make(chan struct{}, mostPending), forwards: make(chan struct{}, mostForwards), applies: make(chan struct{}, mostApplies),
 	}
 }
 
 // propose builds the log entry here, once, so that however often it is sent it is the same entry
 // with the same request id, and the state machine applies it at most once.
 func (p *proposer) propose(ctx context.Context, origin fsm.Origin, cmd fsm.Command) (fsm.Result, error) {
+	if !admit(p.pending) {
+		return fsm.Result{}, iam.Unavailable(time.Second, "This node has more changes to make than it can.")
+	}
+	defer func() { <-p.pending }()
 	if _, limited := ctx.Deadline(); !limited {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, proposeTimeout)
@@ -53,7 +60,7 @@ func (p *proposer) propose(ctx context.Context, origin fsm.Origin, cmd fsm.Comma
 	if _, internal := cmd.(*fsm.Expire); !internal && origin.RequestID.IsZero() {
 		origin.RequestID = iam.NewID()
 	}
-	entry, err := fsm.Encode(origin, iam.Now(), cmd)
+	entry, err := fsm.Encode(origin, p.now(), cmd)
 	if err != nil {
 		return fsm.Result{}, err
 	}
@@ -78,13 +85,26 @@ func (p *proposer) carry(ctx context.Context, entry []byte) (fsm.Result, error) 
 	for {
 		result, err := p.attempt(ctx, entry)
 		var refusal *iam.Error
-		if err == nil || errors.As(err, &refusal) {
+		refused := errors.As(err, &refusal)
+		// After an attempt of which nobody knows what came of it, "not now" is no answer: it speaks of the
+		// last attempt alone.
+		if err == nil || refused && !(unknown && refusal.Code == iam.TemporarilyUnavailable) {
 			return result, err
 		}
-		unknown = unknown || !provesNothing(err)
+		unknown = unknown || !refused && !provesNothing(err)
 		if !p.pause(ctx) {
 			return fsm.Result{}, undecided(unknown)
 		}
+	}
+}
+
+// admit takes a slot if there is one.
+func admit(slots chan struct{}) bool {
+	select {
+	case slots <- struct{}{}:
+		return true
+	default:
+		return false
 	}
 }
 
@@ -129,12 +149,10 @@ func (p *proposer) apply(ctx context.Context, entry []byte) (fsm.Result, error) 
 	if isClosed(p.closed) {
 		return fsm.Result{}, errNotLeader // another one will lead
 	}
-	select {
-	case p.applies <- struct{}{}:
-		defer func() { <-p.applies }()
-	default:
+	if !admit(p.applies) {
 		return fsm.Result{}, iam.Unavailable(time.Second, "The cluster has more changes to make than it can.")
 	}
+	defer func() { <-p.applies }()
 	r := p.members.raft.Load()
 	if r == nil {
 		return fsm.Result{}, errNotLeader

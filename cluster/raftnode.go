@@ -9,6 +9,8 @@ import (
 	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
 	bolt "go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
+
+	"github.com/keystone-auth/keystone/store"
 )
 
 const (
@@ -23,6 +25,9 @@ type raftLog struct {
 }
 
 func openLog(path string) (raftLog, error) {
+	if err := store.CheckWhole(path); err != nil {
+		return raftLog{}, err
+	}
 	disk, err := raftboltdb.New(raftboltdb.Options{
 		Path: path,
 		BoltOptions: &bolt.Options{
@@ -36,7 +41,7 @@ func openLog(path string) (raftLog, error) {
 		return raftLog{}, fmt.Errorf("%s is in use by another Keystone process: stop that one, or choose another data folder", path)
 	}
 	if err != nil {
-		return raftLog{}, fmt.Errorf("the log %s cannot be opened: %w", path, err)
+		return raftLog{}, fmt.Errorf("the log %s cannot be opened (%w): put the data folder back as it was, or empty it and let this node join its cluster anew", path, err)
 	}
 	return raftLog{disk}, nil
 }

@@ -4,7 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
+	"sync/atomic"
 	"time"
+
+	"github.com/hashicorp/raft"
 
 	"github.com/keystone-auth/keystone/iam"
 )
@@ -60,6 +64,9 @@ func (a *admission) remove(ctx context.Context, _ caller, request removeRequest)
 		if len(a.members.servers()) == 1 {
 			return removeReply{}, iam.Errorf(iam.Conflict, "This is the only node of the cluster.")
 		}
+		if err := a.spare(ctx, s); err != nil {
+			return removeReply{}, err
+		}
 		err := await(ctx, a.closed, a.members.raft.Load().RemoveServer(s.ID, 0, time.Second))
 		if err != nil && !provesNothing(err) {
 			return removeReply{}, fmt.Errorf("whether the node was removed is not known, look at the cluster's status: %w", err)
@@ -71,4 +78,31 @@ func (a *admission) remove(ctx context.Context, _ caller, request removeRequest)
 		return removeReply{}, nil
 	}
 	return removeReply{}, iam.Errorf(iam.NotFound, "The cluster has no node called %s.", request.Name)
+}
+
+// spare refuses to remove a voter that the others cannot do without: where most of those who would
+// remain are down, nothing could be changed any more, least of all this.
+func (a *admission) spare(ctx context.Context, leaves raft.Server) error {
+	if leaves.Suffrage != raft.Voter {
+		return nil
+	}
+	var alive atomic.Int32
+	var all sync.WaitGroup
+	voters := int32(0)
+	for _, s := range a.members.servers() {
+		if s.Suffrage != raft.Voter || s.ID == leaves.ID {
+			continue
+		}
+		voters++
+		all.Go(func() {
+			if a.answers(ctx, s) {
+				alive.Add(1)
+			}
+		})
+	}
+	all.Wait()
+	if 2*alive.Load() <= voters {
+		return iam.Errorf(iam.Conflict, "Without this node the cluster would have no majority: %d of the %d others that vote answer. Bring them back, or remove those first.", alive.Load(), voters)
+	}
+	return nil
 }

@@ -121,7 +121,10 @@ func TestRollingRestartUnderLoad(t *testing.T) {
 			writers.Go(func() {
 				for j := 0; ctx.Err() == nil; j++ {
 					scope := iam.Scope{ID: iam.NewID(), Name: fmt.Sprintf("%d.%s.%d", round, n.conf.Name, j)}
-					if _, err := n.Propose(t.Context(), fsm.Origin{}, &fsm.PutScope{Scope: scope}); err != nil {
+					asked, done := context.WithTimeout(t.Context(), patience)
+					_, err := n.Propose(asked, fsm.Origin{}, &fsm.PutScope{Scope: scope})
+					done()
+					if err != nil {
 						t.Errorf("a caller of %s was told: %v", n.conf.Name, err)
 						return
 					}

@@ -117,6 +117,9 @@ func (s *rpcServer) reply(from caller, path string, body []byte) answer {
 	if !known {
 		return answer{Fault: "this node does not know the request: it runs another version of Keystone"}
 	}
+	if !r.open && s.identity.members.starting() {
+		return answer{NotLeader: true} // who asks may still take this node for the leader that it was
+	}
 	// Asked again at each request, for a connection outlives a removal.
 	if !r.open && !s.identity.isMember(from) {
 		return answer{Refusal: iam.Errorf(iam.Forbidden, "This node is not a member of the cluster.")}

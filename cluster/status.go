@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/raft"
+
+	"github.com/keystone-auth/keystone/iam"
 )
 
 const surveyTimeout = 500 * time.Millisecond
@@ -49,15 +51,16 @@ type reportRequest struct {
 
 // report is what a member says of itself.
 type report struct {
-	NodeID    string `cbor:"1,keyasint"`
-	HTTP      string `cbor:"2,keyasint,omitempty"`
-	Role      string `cbor:"3,keyasint"`
-	Version   string `cbor:"4,keyasint,omitempty"`
-	Applied   uint64 `cbor:"5,keyasint"`
-	NonVoter  bool   `cbor:"6,keyasint,omitempty"`
-	HashIndex uint64 `cbor:"7,keyasint,omitempty"` // the lower one of both places in the log
-	Hash      []byte `cbor:"8,keyasint,omitempty"` // empty when it is forgotten
-	Ready     bool   `cbor:"9,keyasint,omitempty"` // it leads and has set itself up
+	NodeID    string   `cbor:"1,keyasint"`
+	HTTP      string   `cbor:"2,keyasint,omitempty"`
+	Role      string   `cbor:"3,keyasint"`
+	Version   string   `cbor:"4,keyasint,omitempty"`
+	Applied   uint64   `cbor:"5,keyasint"`
+	NonVoter  bool     `cbor:"6,keyasint,omitempty"`
+	HashIndex uint64   `cbor:"7,keyasint,omitempty"`  // the lower one of both places in the log
+	Hash      []byte   `cbor:"8,keyasint,omitempty"`  // empty when it is forgotten
+	Ready     bool     `cbor:"9,keyasint,omitempty"`  // it leads and has set itself up
+	Now       iam.Time `cbor:"10,keyasint,omitempty"` // its clock
 }
 
 // surveyor asks the members how they are.
@@ -71,6 +74,7 @@ func (s surveyor) receive(_ context.Context, _ caller, request reportRequest) (r
 	r := report{
 		NodeID: n.self.nodeID, HTTP: n.config.HTTPAddress, Role: n.Role(), Version: n.config.Version,
 		Applied: n.config.FSM.Applied(), NonVoter: n.config.NonVoter, Ready: n.leadership.ready.Load(),
+		Now: n.config.Now(),
 	}
 	r.HashIndex = min(request.At, r.Applied)
 	if hash, ok := n.config.FSM.StateHash(r.HashIndex); ok {

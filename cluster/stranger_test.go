@@ -21,7 +21,7 @@ func refused(t *testing.T, conn net.Conn, err error) bool {
 		return true
 	}
 	defer conn.Close()
-	_ = conn.SetReadDeadline(time.Now().Add(2 * time.Second))
+	_ = conn.SetReadDeadline(time.Now().Add(patience))
 	_, err = conn.Read(make([]byte, 1))
 	return err != nil && !errors.Is(err, os.ErrDeadlineExceeded)
 }

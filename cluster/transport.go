@@ -66,7 +66,10 @@ func (n name) String() string { return string(n) }
 
 // members is the membership as raft knows it. It is empty until raft runs and has a configuration.
 type members struct {
-	raft atomic.Pointer[raft.Raft]
+	// resuming says that this node has a configuration on disk, which raft has yet to read. Meanwhile it
+	// knows no member and takes nobody for one, and nobody must take it for an empty node.
+	resuming bool
+	raft     atomic.Pointer[raft.Raft]
 }
 
 func (m *members) servers() []raft.Server {
@@ -81,7 +84,10 @@ func (m *members) servers() []raft.Server {
 	return future.Configuration().Servers
 }
 
-func (m *members) empty() bool { return len(m.servers()) == 0 }
+func (m *members) empty() bool { return !m.starting() && len(m.servers()) == 0 }
+
+// starting tells whether this node has a configuration and does not know it yet.
+func (m *members) starting() bool { return m.resuming && m.raft.Load() == nil }
 
 func (m *members) has(nodeID string) bool {
 	_, ok := m.byID(nodeID)

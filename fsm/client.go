@@ -1,7 +1,6 @@
 package fsm
 
 import (
-	"math"
 	"slices"
 
 	"github.com/keystone-auth/keystone/iam"
@@ -73,11 +72,9 @@ func (c *CreateClient) apply(tx *store.Tx, m Meta) (any, error) {
 	if err := checkScopes(tx, n.Scopes); err != nil {
 		return nil, err
 	}
-	if gone, was := tx.Revocation(iam.RevokedClient, n.ClientID); was {
-		gone.Before, gone.ExpiresAt = m.At, m.At.Add(revocationLifetime)
-		tx.PutRevocation(gone) // a client of that name was deleted: its tokens stay dead, new ones are good
-	}
 	n.Scopes = distinct(n.Scopes)
+	// A client of that name may have been deleted: what it held stays dead, and what this one gets is good.
+	n.Generation, n.SessionsFrom = m.Index, m.Index
 	n.CreatedAt, n.UpdatedAt = m.At, m.At
 	tx.PutClient(n)
 	return n, nil
@@ -114,8 +111,10 @@ func (c *UpdateClient) apply(tx *store.Tx, m Meta) (any, error) {
 	n.SecretDigest, n.SecretHash = old.SecretDigest, old.SecretHash
 	n.PreviousDigest, n.PreviousUntil = old.PreviousDigest, old.PreviousUntil
 	n.LastUsed, n.TotalRequests, n.CreatedAt = old.LastUsed, old.TotalRequests, old.CreatedAt
+	n.Generation, n.SessionsFrom = old.Generation, old.SessionsFrom
 	n.Scopes, n.UpdatedAt = distinct(n.Scopes), m.At
 	if restricted(old, n) {
+		n.Generation = m.Index
 		revokeIssued(tx, m, iam.RevokedClient, n.ClientID)
 	}
 	tx.PutClient(n)
@@ -130,7 +129,7 @@ func restricted(old, n iam.Client) bool {
 }
 
 // DeleteClient removes a program. Invariant: no token outlives its client, and no session that was
-// opened through it.
+// opened through it goes on.
 type DeleteClient struct {
 	ID iam.ID `cbor:"1,keyasint"`
 }
@@ -152,11 +151,16 @@ func (c *DeleteClient) apply(tx *store.Tx, m Meta) (any, error) {
 		return nil, noClient()
 	}
 	revokeForGood(tx, m, iam.RevokedClient, old.ClientID)
-	for _, s := range tx.SessionsOfClient(old.ClientID, math.MaxInt) {
+	// No session goes on without its client, see RotateSession. What is beyond the bound only stays listed
+	// until it expires: a client may have a million sessions, and no node does anything else meanwhile.
+	for _, s := range tx.SessionsOfClient(old.ClientID, maxEnded) {
 		endSession(tx, m, s)
 	}
 	tx.DeleteClient(old.ID)
 	return nil, nil
 }
+
+// maxEnded bounds the sessions that one command removes.
+const maxEnded = 1000
 
 func noClient() *iam.Error { return iam.Errorf(iam.NotFound, "There is no such client.") }

@@ -204,10 +204,27 @@ func cut(s string, most int) string {
 	return strings.ToValidUTF8(s, "?")
 }
 
+// Check refuses an entry that another node made and that this build could not apply: once in the log
+// it would stop this node, and every other one of its version. It returns the time that the entry
+// carries. The error is an *iam.Error.
+func Check(entry []byte) (iam.Time, error) {
+	if len(entry) > MaxCommand {
+		return 0, iam.Errorf(iam.InternalError, "A log entry of that size cannot be made.")
+	}
+	e, cmd, err := decode(entry)
+	if err == nil {
+		err = cmd.Validate()
+	}
+	if err != nil {
+		return 0, iam.Errorf(iam.InternalError, "The node that leads cannot make this change: it runs another version of Keystone than the node that was asked.")
+	}
+	return e.At, nil
+}
+
 // decode reads a log entry. An error means that this build must not go on.
 func decode(entry []byte) (envelope, Command, error) {
 	var e envelope
-	if err := store.Decode(entry, &e); err != nil {
+	if err := store.DecodeStrict(entry, &e); err != nil {
 		return e, nil, fmt.Errorf("a log entry cannot be read: %w", err)
 	}
 	if e.Format != envelopeFormat || e.MinVersion > Version {
@@ -219,7 +236,7 @@ func decode(entry []byte) (envelope, Command, error) {
 		return e, nil, fmt.Errorf("a log entry holds a command of kind %d, which this Keystone does not know: start the newer version on this node too", e.Kind)
 	}
 	cmd := build()
-	if err := store.Decode(e.Payload, cmd); err != nil {
+	if err := store.DecodeStrict(e.Payload, cmd); err != nil {
 		return e, nil, fmt.Errorf("a command of kind %d cannot be read: %w", e.Kind, err)
 	}
 	return e, cmd, nil

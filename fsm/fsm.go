@@ -36,6 +36,7 @@ type Config struct {
 type FSM struct {
 	Config
 	applied atomic.Uint64 // published after the state and the commit hook
+	time    atomic.Int64  // of the state, as of the last entry
 	hashes  hashRing
 
 	mu      sync.Mutex
@@ -55,6 +56,7 @@ func New(c Config) (*FSM, error) {
 	}
 	f := &FSM{Config: c, advance: make(chan struct{})}
 	f.applied.Store(meta.Index)
+	f.time.Store(int64(meta.Time))
 	f.hashes.add(meta.Index, meta.Hash)
 	return f, nil
 }
@@ -73,6 +75,7 @@ func (f *FSM) Apply(entry *raft.Log) any { return f.ApplyBatch([]*raft.Log{entry
 func (f *FSM) ApplyBatch(entries []*raft.Log) []any {
 	responses := make([]any, len(entries))
 	var marks []mark
+	var at iam.Time
 	changes, err := f.Store.Update(func(tx *store.Tx) error {
 		for i, entry := range entries {
 			if entry.Index <= tx.Meta.Index {
@@ -88,6 +91,7 @@ func (f *FSM) ApplyBatch(entries []*raft.Log) []any {
 			tx.Meta.Index, tx.Meta.Term = entry.Index, entry.Term
 			marks = append(marks, mark{entry.Index, tx.StateHash()})
 		}
+		at = tx.Meta.Time
 		return nil
 	})
 	if err != nil {
@@ -100,7 +104,7 @@ func (f *FSM) ApplyBatch(entries []*raft.Log) []any {
 	for _, m := range marks {
 		f.hashes.add(m.index, m.hash)
 	}
-	f.publish(marks[len(marks)-1].index)
+	f.publish(marks[len(marks)-1].index, at)
 	return responses
 }
 
@@ -176,9 +180,10 @@ func (f *FSM) die(err error) {
 	runtime.Goexit() // Fatal does not return in production; a test's may, and nothing may be applied after it
 }
 
-func (f *FSM) publish(index uint64) {
+func (f *FSM) publish(index uint64, at iam.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.time.Store(int64(at))
 	f.applied.Store(index)
 	close(f.advance)
 	f.advance = make(chan struct{})
@@ -186,6 +191,9 @@ func (f *FSM) publish(index uint64) {
 
 // Applied returns the index of the last entry whose effect every reader of this node can see.
 func (f *FSM) Applied() uint64 { return f.applied.Load() }
+
+// Time returns the state's own clock: the latest time that a command has carried.
+func (f *FSM) Time() iam.Time { return iam.Time(f.time.Load()) }
 
 // WaitApplied returns when this node has applied the entry at index, or with ctx's error.
 func (f *FSM) WaitApplied(ctx context.Context, index uint64) error {
@@ -224,8 +232,10 @@ func (f *FSM) Restore(source io.ReadCloser) error {
 	}
 	f.Restored()
 	f.hashes.add(meta.Index, meta.Hash)
-	f.publish(meta.Index)
-	return errors.Join(source.Close(), nil)
+	f.publish(meta.Index, meta.Time)
+	// Its error must not be raft's to see, which would take the restore for failed.
+	_ = source.Close()
+	return nil
 }
 
 // mark is the state's hash after one entry.

@@ -1,6 +1,7 @@
 package fsm
 
 import (
+	"slices"
 	"time"
 
 	"github.com/keystone-auth/keystone/iam"
@@ -8,7 +9,9 @@ import (
 )
 
 // AddKey publishes a signing key. Invariant: a kid names one key for ever; a key that signs no more
-// verifies until the last token that it signed has expired, and is then forgotten.
+// verifies until the last token that it signed has expired, and is then forgotten. The secret of the
+// compatible mode, which is given and not made, may come back to sign while it still verifies: a
+// change of algorithm can be taken back.
 type AddKey struct {
 	Key iam.Key `cbor:"1,keyasint"`
 }
@@ -30,12 +33,13 @@ func (c *AddKey) Validate() error {
 }
 
 func (c *AddKey) apply(tx *store.Tx, m Meta) (any, error) {
-	if _, exists := tx.Key(c.Key.ID); exists {
-		return nil, iam.Errorf(iam.Conflict, "A key with this id exists.")
-	}
 	k := c.Key
 	k.CreatedAt, k.VerifyUntil = m.At, 0
-	old := tx.Keys()
+	same, exists := tx.Key(k.ID)
+	if exists && (same.VerifyUntil == 0 || same.Algorithm != "HS256" || k.Algorithm != "HS256") {
+		return nil, iam.Errorf(iam.Conflict, "A key with this id exists.")
+	}
+	old := slices.DeleteFunc(tx.Keys(), func(other iam.Key) bool { return other.ID == k.ID })
 	for _, other := range old {
 		// Two proposers may plan at the same time. The key that came last must sign last, or one
 		// that is forgotten soon would sign for ever.

@@ -44,7 +44,8 @@ func revokeToken(tx *store.Tx, m Meta, jti string) {
 }
 
 // RevokeIssued makes every token dead that was issued to a user or a client so far, and ends the
-// user's sessions. Its value is the number of sessions that it ended.
+// user's sessions, or those that were opened through the client: these are refused when they are
+// continued. Its value is the number of a user's sessions that it ended.
 type RevokeIssued struct {
 	User   iam.ID `cbor:"1,keyasint"` // or
 	Client string `cbor:"2,keyasint,omitempty"`
@@ -73,6 +74,10 @@ func (c *RevokeIssued) Validate() error {
 
 func (c *RevokeIssued) apply(tx *store.Tx, m Meta) (any, error) {
 	if c.Client != "" {
+		if client, ok := tx.ClientByClientID(c.Client); ok {
+			client.Generation, client.SessionsFrom = m.Index, m.Index
+			tx.PutClient(client)
+		}
 		revokeIssued(tx, m, iam.RevokedClient, c.Client)
 		return 0, nil
 	}
@@ -83,15 +88,16 @@ func (c *RevokeIssued) apply(tx *store.Tx, m Meta) (any, error) {
 // revokeIssued never weakens a revocation that reaches further, such as that of a subject which is
 // gone for good.
 func revokeIssued(tx *store.Tx, m Meta, kind iam.RevocationKind, subject string) {
-	if old, ok := tx.Revocation(kind, subject); ok && old.Before > m.At {
-		return
+	r := iam.Revocation{Kind: kind, Subject: subject, Before: m.At, ExpiresAt: m.At.Add(revocationLifetime), Index: m.Index}
+	if old, ok := tx.Revocation(kind, subject); ok && old.Before > r.Before {
+		r.Before, r.ExpiresAt = old.Before, max(old.ExpiresAt, r.ExpiresAt)
 	}
-	tx.PutRevocation(iam.Revocation{Kind: kind, Subject: subject, Before: m.At, ExpiresAt: m.At.Add(revocationLifetime)})
+	tx.PutRevocation(r)
 }
 
 // revokeForGood is for a subject that is gone: a node that has not heard of it yet may still be
 // issuing, with a time after this one.
 func revokeForGood(tx *store.Tx, m Meta, kind iam.RevocationKind, subject string) {
 	end := m.At.Add(revocationLifetime)
-	tx.PutRevocation(iam.Revocation{Kind: kind, Subject: subject, Before: end, ExpiresAt: end})
+	tx.PutRevocation(iam.Revocation{Kind: kind, Subject: subject, Before: end, ExpiresAt: end, Index: m.Index})
 }

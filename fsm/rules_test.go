@@ -171,13 +171,37 @@ func TestClients(t *testing.T) {
 
 	changed := program(1, "renamed")
 	changed.SecretDigest, changed.Type, changed.TotalRequests, changed.Description = []byte("evil"), iam.Public, 99, "new"
+	changed.Generation, changed.SessionsFrom = 99, 99
+	made := uint64(4) // the fourth entry of the log made the client
 	m.wait(time.Second)
 	got := decoded[iam.Client](t, m.do(&UpdateClient{Client: changed}))
 	want := program(1, "app")
 	want.Name, want.Description, want.CreatedAt, want.UpdatedAt = "renamed", "new", epoch, m.now
+	want.Generation, want.SessionsFrom = made, made
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
+}
+
+// A change of algorithm that is taken back brings back the secret that is given and not made.
+func TestSharedKeyComesBack(t *testing.T) {
+	m := peopled(t)
+	shared := func() *AddKey {
+		return &AddKey{Key: iam.Key{ID: "shared", Algorithm: "HS256", Sealed: []byte("sealed"), SignFrom: m.now}}
+	}
+	m.do(shared())
+	m.refuse(shared(), iam.Conflict)
+	m.do(&AddKey{Key: iam.Key{ID: "pair", Algorithm: "ES256", Sealed: []byte("sealed"), SignFrom: m.now}})
+	m.wait(time.Hour)
+	m.do(shared())
+	m.view(func(r *store.Reader) {
+		back, _ := r.Key("shared")
+		gone, _ := r.Key("pair")
+		if back.VerifyUntil != 0 || back.SignFrom <= gone.SignFrom || gone.VerifyUntil == 0 {
+			t.Errorf("the keys are %+v and %+v", back, gone)
+		}
+	})
+	m.refuse(&AddKey{Key: iam.Key{ID: "pair", Algorithm: "ES256", Sealed: []byte("sealed"), SignFrom: m.now}}, iam.Conflict)
 }
 
 func TestRestrictedClientsTokensDie(t *testing.T) {

@@ -61,6 +61,7 @@ func (c *StartSession) apply(tx *store.Tx, m Meta) (any, error) {
 	s := c.Session
 	s.UserAgent = cut(s.UserAgent, 256)
 	s.AuthTime, s.CreatedAt, s.LastActivity = m.At, m.At, m.At
+	s.Index = m.Index
 	tx.PutSession(s)
 	u.LastLogin, u.LockedUntil = m.At, 0
 	if c.Rehashed != "" {
@@ -152,13 +153,16 @@ func (c *RotateSession) fits(tx *store.Tx, s iam.Session) bool {
 		return true
 	}
 	client, ok := tx.ClientByClientID(s.ClientID)
-	return ok && client.Active && (client.Type == iam.Public || c.ClientID == s.ClientID)
+	return ok && client.Active && s.Index >= client.SessionsFrom && (client.Type == iam.Public || c.ClientID == s.ClientID)
 }
 
 func (c *RotateSession) rotate(tx *store.Tx, m Meta, s iam.Session) Rotation {
 	s.Previous, s.Refresh, s.Replay = c.Presented, c.Next, c.Replay
 	s.TokenID, s.Narrowed = c.TokenID, c.Narrowed
-	s.RotatedAt, s.LastActivity, s.ExpiresAt = m.At, m.At, c.ExpiresAt
+	s.RotatedAt, s.LastActivity = m.At, m.At
+	// Access tokens end with their session at the latest. Were a shorter lifetime, set meanwhile, to
+	// remove the row sooner, nothing would be left by which those of before could be taken back.
+	s.ExpiresAt = max(c.ExpiresAt, min(s.ExpiresAt, m.At.Add(iam.MaxTokenLifetime)))
 	s.Rotations++
 	tx.PutSession(s)
 	return Rotation{Session: s}

@@ -296,6 +296,43 @@ func TestRotationByClients(t *testing.T) {
 	f(2, "app", "")
 }
 
+// What was issued before a shorter lifetime was set must be possible to take back as long as it lives.
+func TestShorterLifetimeKeepsTheSession(t *testing.T) {
+	m := peopled(t)
+	m.do(login(m, bob, 1)) // for an hour
+	short := rotate(m, 1, 0)
+	short.ExpiresAt = m.now.Add(time.Minute)
+	if got := decoded[Rotation](t, m.do(short)).Session.ExpiresAt; got != m.now.Add(time.Hour) {
+		t.Errorf("the session ends at %v, want an hour after its start", got.Std())
+	}
+	long := login(m, bob, 2)
+	long.Session.ExpiresAt = m.now.Add(30 * 24 * time.Hour)
+	m.do(long)
+	short = rotate(m, 2, 0)
+	short.ExpiresAt = m.now.Add(time.Minute)
+	if got := decoded[Rotation](t, m.do(short)).Session.ExpiresAt; got != m.now.Add(iam.MaxTokenLifetime) {
+		t.Errorf("the session ends at %v, want when no token can be left", got.Std())
+	}
+}
+
+// Revoking all that a client has takes the sessions along that were opened through it.
+func TestRevokedClientsSessionsAreOver(t *testing.T) {
+	m := peopled(t)
+	c := login(m, bob, 1)
+	c.Session.ClientID = "app"
+	m.do(c)
+	m.do(&RevokeIssued{Client: "app"})
+	again := rotate(m, 1, 0)
+	again.ClientID = "app"
+	m.refuse(again, iam.InvalidGrant)
+	c = login(m, bob, 2)
+	c.Session.ClientID = "app"
+	m.do(c)
+	again = rotate(m, 2, 0)
+	again.ClientID = "app"
+	m.do(again)
+}
+
 func TestDeletedClientTakesItsSessions(t *testing.T) {
 	m := peopled(t)
 	c := login(m, bob, 1)
@@ -318,14 +355,14 @@ func TestDeletedClientTakesItsSessions(t *testing.T) {
 		}
 	})
 	// … nor does a client of the same name inherit the session.
-	m.wait(time.Second)
 	m.do(&CreateClient{Client: program(2, "app")})
 	again := rotate(m, 1, 0)
 	again.ClientID = "app"
 	m.refuse(again, iam.InvalidGrant)
 	m.view(func(r *store.Reader) {
-		if dead, _ := r.Revocation(iam.RevokedClient, "app"); dead.Before != m.now {
-			t.Errorf("the tokens of the new client are dead: %+v", dead)
+		dead, _ := r.Revocation(iam.RevokedClient, "app")
+		if made, _ := r.ClientByClientID("app"); made.Generation <= dead.Index {
+			t.Errorf("the tokens of the new client, generation %d, are dead: %+v", made.Generation, dead)
 		}
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/base64"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/valyala/fasthttp"
@@ -47,13 +48,28 @@ func (s *Server) identify(x *exchange) error {
 	case scheme == nil && x.operator:
 		return nil
 	case !bytes.EqualFold(scheme, []byte("Bearer")) || len(value) == 0:
-		return errNoToken()
+		return x.noCredentials()
 	}
-	x.caller.Claims, err = s.View.Verify(string(value), iam.Now())
-	return err
+	claims, err := s.View.Verify(string(value), iam.Now())
+	if err != nil {
+		return err
+	}
+	// A token of the old system that names no audience was made for whoever verifies it.
+	foreign := len(claims.Audience) > 0 && !slices.Contains(claims.Audience, s.View.Settings().Issuer)
+	if foreign && !x.route.anyAudience {
+		// Others were sent it, and could come here with it in its owner's name (RFC 9068 §4). For the
+		// same reason it must not count as a request of its owner's.
+		return iam.Errorf(iam.InvalidToken, "The access token was made for another audience: use one whose audience names this server.")
+	}
+	x.caller.Claims, x.caller.Foreign = claims, foreign
+	return nil
 }
 
-func errNoToken() error {
+// noCredentials says which credentials the route takes, to a caller who presents none of them.
+func (x *exchange) noCredentials() error {
+	if x.route.auth == clientOrBearer {
+		return iam.Errorf(iam.Unauthorized, "Client credentials or a token are needed: send client_id and client_secret by HTTP Basic or in the body, or a bearer token in the Authorization header.")
+	}
 	return iam.Errorf(iam.Unauthorized, "An access token is needed: log in and send it as a bearer token in the Authorization header.")
 }
 
@@ -61,7 +77,7 @@ func errNoToken() error {
 func (x *exchange) permit() error {
 	if x.route.auth == person {
 		if _, isPerson := x.caller.User(); !isPerson {
-			return errNoPerson(x.caller)
+			return x.noPerson()
 		}
 	}
 	if want := x.route.permission; want != "" && !x.caller.Grants(want) {
@@ -70,9 +86,9 @@ func (x *exchange) permit() error {
 	return nil
 }
 
-func errNoPerson(c oauth.Caller) error {
-	if c.Claims == nil {
-		return errNoToken()
+func (x *exchange) noPerson() error {
+	if x.caller.Claims == nil {
+		return x.noCredentials()
 	}
 	return iam.Errorf(iam.Forbidden, "This is for people: a service token names none.")
 }

@@ -4,35 +4,20 @@ import (
 	"context"
 
 	"github.com/keystone-auth/keystone/api"
-	"github.com/keystone-auth/keystone/fsm"
 	"github.com/keystone-auth/keystone/iam"
-	"github.com/keystone-auth/keystone/secret"
+	"github.com/keystone-auth/keystone/login"
 	"github.com/keystone-auth/keystone/store"
 )
 
-// createClient makes a client and shows its secret, this once: only the digest is kept.
+// createClient makes a client and shows its secret, this once.
 func (s *Server) createClient(ctx context.Context, x *exchange, r api.CreateClientRequest) (api.Client, error) {
-	client := newClient(r)
-	shown := ""
-	if client.Type == iam.Confidential {
-		shown = secret.NewClientSecret()
-		digest := secret.DigestOf(shown)
-		client.SecretDigest = digest[:]
-	}
-	var err error
-	if client.Scopes, err = s.scopeIDs(r.Scopes); err != nil {
-		return api.Client{}, err
-	}
-	res, err := s.Proposer.Propose(ctx, x.origin(), &fsm.CreateClient{Client: client})
+	made, err := s.OAuth.CreateClient(ctx, x.origin(), newClient(r), r.Scopes, x.caller.Permissions())
 	if err != nil {
 		return api.Client{}, err
 	}
-	if err := res.Decode(&client); err != nil {
-		return api.Client{}, err
-	}
-	x.reflects(res.Index)
-	out, err := s.describeClient(client)
-	out.ClientSecret = shown
+	x.reflects(made.Index)
+	out, err := s.describeClient(made.Client)
+	out.ClientSecret = made.Secret
 	return out, err
 }
 
@@ -53,21 +38,6 @@ func newClient(r api.CreateClientRequest) iam.Client {
 	return c
 }
 
-// scopeIDs turns names into ids.
-func (s *Server) scopeIDs(names []string) (ids []iam.ID, err error) {
-	err = s.Store.View(func(r *store.Reader) error {
-		for _, name := range names {
-			scope, ok := r.ScopeByName(name)
-			if !ok {
-				return iam.Invalid("scopes", "names a scope that does not exist")
-			}
-			ids = append(ids, scope.ID)
-		}
-		return nil
-	})
-	return ids, err
-}
-
 // describeClient is a client as administrators see it, without its secret.
 func (s *Server) describeClient(c iam.Client) (api.Client, error) {
 	out := api.Client{
@@ -80,7 +50,7 @@ func (s *Server) describeClient(c iam.Client) (api.Client, error) {
 		CreatedAt: c.CreatedAt.Std(), UpdatedAt: c.UpdatedAt.Std(),
 	}
 	err := s.Store.View(func(r *store.Reader) error {
-		out.Scopes = scopeNames(r, c.Scopes)
+		out.Scopes = login.ScopeNames(r, c.Scopes)
 		return nil
 	})
 	return out, err

@@ -44,12 +44,28 @@ var statuses = map[iam.Code]int{
 }
 
 // standardCodes are the words that the standard OAuth endpoints use instead of ours, for standard
-// clients know no others (RFC 6749 §5.2).
+// clients know no others (RFC 6749 §5.2, RFC 7662 §2.3).
 var standardCodes = map[iam.Code]iam.Code{
 	iam.ValidationError: iam.InvalidRequest,
+	iam.Unauthorized:    iam.InvalidClient,
 	iam.AccountDisabled: iam.InvalidGrant,
 	iam.AccountLocked:   iam.InvalidGrant,
 	iam.ClientDisabled:  iam.InvalidClient,
+}
+
+// codeOf is the word for a refusal on the exchange's route. On the standard OAuth endpoints a client that
+// is refused before it counts as authenticated, for its address, is one whose authentication failed.
+func (x *exchange) codeOf(refusal iam.Code) iam.Code {
+	if !x.route.standard {
+		return refusal
+	}
+	if refusal == iam.Forbidden && x.actor() == "" {
+		return iam.InvalidClient
+	}
+	if standard, ok := standardCodes[refusal]; ok {
+		return standard
+	}
+	return refusal
 }
 
 // statusOf is the status of a refusal. On the standard OAuth endpoints a grant that is not good is a
@@ -88,14 +104,12 @@ func (x *exchange) fail(err error) api.Problem {
 	if cause != nil {
 		x.cause = cause
 	}
-	code := refusal.Code
-	if standard, ok := standardCodes[code]; ok && x.route.standard {
-		code = standard
-	}
+	code := x.codeOf(refusal.Code)
 	x.code = code
 	x.http.Response.ResetBody()
 	x.http.SetStatusCode(statusOf(code, x.route.standard))
-	x.challenge(code)
+	x.noStore() // a refusal is about this moment and this caller
+	x.challenge(refusal.Code, code)
 	p := api.Problem{
 		Code: string(code), Description: refusal.Message, Timestamp: time.Now().UTC(),
 		Path: x.path(), RequestID: x.id,
@@ -115,22 +129,24 @@ func (x *exchange) fail(err error) api.Problem {
 	return p
 }
 
-// challenge tells how to authenticate, as every 401 must (RFC 9110 §15.5.2, RFC 6750 §3).
-func (x *exchange) challenge(code iam.Code) {
-	var challenge string
-	switch code {
-	case iam.InvalidClient:
-		challenge = `Basic realm="keystone", charset="UTF-8"`
-	case iam.InvalidToken:
-		challenge = `Bearer realm="keystone", error="invalid_token"`
-	case iam.InsufficientScope:
-		challenge = `Bearer realm="keystone", error="insufficient_scope"`
-	case iam.Unauthorized, iam.InvalidGrant:
-		challenge = `Bearer realm="keystone"`
-	default:
-		return
+// challenge tells how to authenticate, as every 401 must (RFC 9110 §15.5.2, RFC 6750 §3), and which
+// scope is missing; no other answer may, for it would send its reader to look for better credentials.
+func (x *exchange) challenge(refusal, code iam.Code) {
+	offer := func(scheme, more string) {
+		x.http.Response.Header.Add(fasthttp.HeaderWWWAuthenticate, scheme+` realm="keystone"`+more)
 	}
-	x.http.Response.Header.Set(fasthttp.HeaderWWWAuthenticate, challenge)
+	const unicode = `, charset="UTF-8"`
+	switch {
+	case code == iam.InvalidToken, code == iam.InsufficientScope:
+		offer("Bearer", `, error="`+string(code)+`"`)
+	case refusal == iam.Unauthorized && x.route.auth == clientOrBearer:
+		offer("Basic", unicode)
+		offer("Bearer", "")
+	case code == iam.InvalidClient:
+		offer("Basic", unicode)
+	case x.http.Response.StatusCode() == fasthttp.StatusUnauthorized:
+		offer("Bearer", "")
+	}
 }
 
 // retrySeconds rounds up, for a second too early is a refusal again.
@@ -138,8 +154,12 @@ func retrySeconds(d time.Duration) int64 {
 	return max(1, int64(math.Ceil(d.Seconds())))
 }
 
-// path is the request's path for an error body: text, and of a length that nobody can abuse.
+// path is the request's path for an error body: text, and of a length that nobody can abuse. It is
+// empty where fasthttp could not read the request, or has forgotten what it read of it.
 func (x *exchange) path() string {
+	if len(x.http.Request.Header.RawHeaders()) == 0 {
+		return ""
+	}
 	path, _, _ := bytes.Cut(x.http.RequestURI(), []byte("?"))
 	if len(path) > 256 {
 		path = path[:256]

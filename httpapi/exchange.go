@@ -26,6 +26,7 @@ type exchange struct {
 	start    time.Time
 	caller   oauth.Caller
 	operator bool
+	index    uint64   // of the last log entry that the answer is sure to reflect
 	code     iam.Code // of the refusal, if it was one
 	cause    error    // what the log is told and the caller is not
 }
@@ -42,7 +43,9 @@ func (s *Server) serve(rt *route, h handler) fasthttp.RequestHandler {
 		x := &exchange{http: ctx, route: rt, start: time.Now(), operator: ctx.UserValue(operatorMark{}) != nil}
 		x.id = requestID(ctx)
 		x.commonHeaders()
+		x.index = s.Cluster.Applied() // before anything is read
 		s.call(x, h)
+		x.tellIndex()
 		status, took := ctx.Response.StatusCode(), time.Since(x.start)
 		m.observe(status, took)
 		s.log(x, status, took)
@@ -150,12 +153,17 @@ func (x *exchange) commonHeaders() {
 	}
 	h.Set(headerRequestID, x.id)
 	if x.route.noStore {
-		h.Set(fasthttp.HeaderCacheControl, "no-store")
-		h.Set(fasthttp.HeaderPragma, "no-cache")
+		x.noStore()
 	}
 	if x.http.IsTLS() {
 		h.Set(fasthttp.HeaderStrictTransportSecurity, "max-age=31536000; includeSubDomains")
 	}
+}
+
+// noStore keeps the answer out of every cache.
+func (x *exchange) noStore() {
+	x.http.Response.Header.Set(fasthttp.HeaderCacheControl, "no-store")
+	x.http.Response.Header.Set(fasthttp.HeaderPragma, "no-cache")
 }
 
 // ip is the address at the other end of the connection; it is not valid for the operator's socket.
@@ -189,7 +197,8 @@ func (x *exchange) actor() string {
 // idempotencyID makes a request id of the caller's Idempotency-Key, so that a retry, on whatever
 // node, is answered with the outcome of the first request. The body is part of it: a key that is used
 // again for another request must not be told that this one was done, least of all a revocation; and
-// who proved no identity must not get another's answer by guessing the key.
+// who proved no identity must not get another's answer by guessing the key. Who asks for a token proves
+// it further down: oauth.Token makes the client a part of the id.
 //
 // Routes whose answers hold fresh secrets that are kept nowhere (a login, a service token, a client
 // secret) have no idempotency: the outcome that is remembered could not give them again.
@@ -208,9 +217,14 @@ func (x *exchange) idempotencyID() iam.ID {
 	return id
 }
 
-// reflects tells the log index that the answer reflects.
-func (x *exchange) reflects(index uint64) {
-	x.http.Response.Header.Set("Keystone-Index", strconv.FormatUint(index, 10))
+// reflects says that the answer holds what the log entry at index did.
+func (x *exchange) reflects(index uint64) { x.index = max(x.index, index) }
+
+// tellIndex tells the caller how new the answer is, with the digits in a buffer of the stack's: every
+// introspection has them.
+func (x *exchange) tellIndex() {
+	var digits [20]byte
+	x.http.Response.Header.SetBytesV("Keystone-Index", strconv.AppendUint(digits[:0], x.index, 10))
 }
 
 // param is a parameter of the path.

@@ -4,6 +4,7 @@ package httpapi
 type RouteInfo struct {
 	Method, Path, Permission string
 	Anyone, Person, Client   bool
+	AnyAudience              bool
 	Administrative           bool
 }
 
@@ -14,6 +15,7 @@ func Routes() []RouteInfo {
 		out = append(out, RouteInfo{
 			Method: r.method, Path: r.path, Permission: r.permission,
 			Anyone: r.auth == anyone, Person: r.auth == person, Client: r.auth == clientOrBearer,
+			AnyAudience:    r.anyAudience,
 			Administrative: len(r.permission) > 6 && r.permission[:6] == "admin:",
 		})
 	}

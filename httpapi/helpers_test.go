@@ -212,7 +212,7 @@ func (s *stack) populate() {
 	}
 	var scope api.Scope
 	mustDo(s.operator, call{method: "POST", path: v1 + "/admin/scopes", json: `{"name":"read:demo"}`}, &scope)
-	mustDo(s.operator, call{method: "POST", path: v1 + "/admin/clients", json: `{"client_id":"demo","name":"Demo","scopes":["read:demo"],"audiences":["https://a.example","https://b.example"]}`}, &s.client)
+	mustDo(s.operator, call{method: "POST", path: v1 + "/admin/clients", json: `{"client_id":"demo","name":"Demo","scopes":["read:demo"],"audiences":["https://a.example","https://b.example","keystone-auth"]}`}, &s.client)
 	for name, into := range map[string]*api.TokenResponse{"root": &s.admin, "alice": &s.user, "bob": &s.other} {
 		mustDo(s.operator, call{method: "POST", path: v1 + "/auth/token", json: loginBody(name, password)}, into)
 	}
@@ -275,7 +275,12 @@ func get[T any](s *stack, c call) (out T) {
 	if a.status > 299 {
 		s.t.Fatalf("%s %s: %d %s", c.method, c.path, a.status, a.body)
 	}
-	must(s.t, json.Unmarshal([]byte(a.body), &out))
+	return decoded[T](s.t, a)
+}
+
+func decoded[T any](t testing.TB, a answer) (out T) {
+	t.Helper()
+	must(t, json.Unmarshal([]byte(a.body), &out))
 	return out
 }
 

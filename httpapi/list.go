@@ -1,28 +1,44 @@
 package httpapi
 
 import (
+	"bytes"
+	"cmp"
+	"encoding/base64"
+	"encoding/binary"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/keystone-auth/keystone/api"
 	"github.com/keystone-auth/keystone/iam"
 )
 
-// pageQuery is which part of a list is asked for.
-type pageQuery struct {
+// listQuery is which part of a list is asked for, and in which order.
+type listQuery struct {
 	number, per int
-	cursor      string // the key of the row before the first one wanted; empty: by number
+	field       string // by which the list is sorted
+	descending  bool
+	search      string // in lower case
+	after       *place // go on after this row; nil: by number
 }
 
-// page reads the query of a list.
-func (x *exchange) page() (pageQuery, error) {
-	q := pageQuery{number: 1, per: 20, cursor: string(x.http.QueryArgs().Peek("cursor"))}
+// place is where a row stands in a list: by what the list is sorted, and the id where that is equal,
+// so that an order is never left to chance.
+type place struct {
+	value iam.Time
+	id    iam.ID
+}
+
+// list reads the query of a list that can be sorted by these fields. Without a wish it is by the
+// first of them, the latest at first.
+func (x *exchange) list(fields ...string) (listQuery, error) {
+	q := listQuery{number: 1, per: 20, field: fields[0], descending: true, search: iam.Fold(x.query("search"))}
 	for _, p := range []struct {
 		name string
 		into *int
 		most int
 	}{{"page", &q.number, 1 << 30}, {"per_page", &q.per, 100}} {
-		text := string(x.http.QueryArgs().Peek(p.name))
+		text := x.query(p.name)
 		if text == "" {
 			continue
 		}
@@ -32,25 +48,69 @@ func (x *exchange) page() (pageQuery, error) {
 		}
 		*p.into = n
 	}
+	if sort := x.query("sort"); sort != "" {
+		field, direction, _ := strings.Cut(sort, ",")
+		if !slices.Contains(fields, field) || direction != "asc" && direction != "desc" {
+			return q, iam.Invalid("sort", "must be one of %s, then a comma, then asc or desc", strings.Join(fields, ", "))
+		}
+		q.field, q.descending = field, direction == "desc"
+	}
+	if cursor := x.query("cursor"); cursor != "" {
+		after, ok := parseCursor(cursor)
+		if !ok {
+			return q, iam.Invalid("cursor", "must be the next_cursor of the page before")
+		}
+		q.after = &after
+	}
 	return q, nil
 }
 
-// cut takes the page out of a short list in a fixed, descending order of keys. A cursor goes on after
-// its key even when that row is gone meanwhile.
-func cut[T any](rows []T, q pageQuery, key func(T) string) ([]T, api.Page) {
+func (x *exchange) query(name string) string { return string(x.http.QueryArgs().Peek(name)) }
+
+// finds tells whether one of the texts holds what is searched for, in any letter case.
+func (q listQuery) finds(texts ...string) bool {
+	return slices.ContainsFunc(texts, func(text string) bool { return strings.Contains(iam.Fold(text), q.search) })
+}
+
+// compare is the order of the list.
+func (q listQuery) compare(a, b place) int {
+	if q.descending {
+		a, b = b, a
+	}
+	return cmp.Or(cmp.Compare(a.value, b.value), bytes.Compare(a.id[:], b.id[:]))
+}
+
+// cut sorts a short list and takes the page out of it. A cursor goes on after its place even when the
+// row that stood there is gone meanwhile.
+func cut[T any](rows []T, q listQuery, placeOf func(T) place) ([]T, api.Page) {
+	slices.SortFunc(rows, func(a, b T) int { return q.compare(placeOf(a), placeOf(b)) })
 	about := api.Page{Total: len(rows), Number: q.number, PerPage: q.per, Pages: (len(rows) + q.per - 1) / q.per}
 	from := min(len(rows), (q.number-1)*q.per)
-	if q.cursor != "" {
+	if q.after != nil {
 		from = len(rows)
-		if i := slices.IndexFunc(rows, func(row T) bool { return key(row) < q.cursor }); i >= 0 {
+		if i := slices.IndexFunc(rows, func(row T) bool { return q.compare(placeOf(row), *q.after) > 0 }); i >= 0 {
 			from = i
 		}
 		about.Number = from/q.per + 1
 	}
 	shown := rows[from:min(len(rows), from+q.per)]
 	if from+len(shown) < len(rows) {
-		next := key(shown[len(shown)-1])
+		next := placeOf(shown[len(shown)-1]).cursor()
 		about.NextCursor = &next
 	}
 	return shown, about
+}
+
+// cursor is the place as text in which nobody is meant to read.
+func (p place) cursor() string {
+	raw := binary.BigEndian.AppendUint64(nil, uint64(p.value))
+	return base64.RawURLEncoding.EncodeToString(append(raw, p.id[:]...))
+}
+
+func parseCursor(text string) (place, bool) {
+	raw, err := base64.RawURLEncoding.DecodeString(text)
+	if err != nil || len(raw) != 8+len(iam.ID{}) {
+		return place{}, false
+	}
+	return place{iam.Time(binary.BigEndian.Uint64(raw)), iam.ID(raw[8:])}, true
 }

@@ -1,6 +1,12 @@
 package httpapi
 
-import "github.com/keystone-auth/keystone/iam"
+import (
+	"strings"
+
+	"github.com/valyala/fasthttp"
+
+	"github.com/keystone-auth/keystone/iam"
+)
 
 // base is where the product's own API begins. The standard names lie outside of it.
 const base = "/api/v1"
@@ -12,16 +18,17 @@ type route struct {
 	path   string // parameters in braces
 	handle handler
 
-	auth       authKind
-	permission string // the scope that the caller must hold, if any
-	limit      limitKind
-	body       bodyKind
-	created    bool // success is 201
-	noStore    bool // the answer must not be kept by any cache
-	idempotent bool // an Idempotency-Key is honoured; see idempotencyID for why not everywhere
-	standard   bool // a standard OAuth endpoint, with the errors of RFC 6749 §5.2
-	always     bool // answered even before this node has caught up with the cluster
-	quiet      bool // too many and too alike for a log line each, unless the log is set to debug
+	auth        authKind
+	anyAudience bool   // takes tokens that were made for others too: it is about the token's own life
+	permission  string // the scope that the caller must hold, if any
+	limit       limitKind
+	body        bodyKind
+	created     bool // success is 201
+	noStore     bool // the answer must not be kept by any cache
+	idempotent  bool // an Idempotency-Key is honoured; see idempotencyID for why not everywhere
+	standard    bool // a standard OAuth endpoint, with the errors of RFC 6749 §5.2
+	always      bool // answered even before this node has caught up with the cluster
+	quiet       bool // too many and too alike for a log line each, unless the log is set to debug
 }
 
 // routes returns the table.
@@ -31,14 +38,14 @@ func routes() []route {
 		{method: "POST", path: base + "/auth/token", handle: handle((*Server).login), limit: limitByGrant, body: bodyOAuth, noStore: true},
 		{method: "POST", path: base + "/auth/refresh", handle: handle((*Server).refresh), limit: limitByGrant, body: bodyOAuth, noStore: true, idempotent: true},
 		{method: "POST", path: base + "/auth/service-token", handle: handle((*Server).serviceToken), limit: limitByGrant, body: bodyOAuth, noStore: true},
-		{method: "POST", path: base + "/auth/revoke", handle: handle((*Server).revoke), auth: clientOrBearer, limit: limitAPI, body: bodyOAuth, noStore: true, idempotent: true},
-		{method: "POST", path: base + "/auth/introspect", handle: (*Server).introspect, auth: clientOrBearer, limit: limitByClient, body: bodyOAuth, noStore: true, quiet: true},
-		{method: "POST", path: base + "/auth/logout", handle: handle((*Server).logout), auth: bearer, limit: limitAPI, body: bodyOAuth, noStore: true, idempotent: true},
+		{method: "POST", path: base + "/auth/revoke", handle: handle((*Server).revoke), auth: clientOrBearer, anyAudience: true, limit: limitAPI, body: bodyOAuth, noStore: true, idempotent: true},
+		{method: "POST", path: base + "/auth/introspect", handle: (*Server).introspect, auth: clientOrBearer, anyAudience: true, limit: limitByClient, body: bodyOAuth, noStore: true, quiet: true},
+		{method: "POST", path: base + "/auth/logout", handle: handle((*Server).logout), auth: bearer, anyAudience: true, limit: limitAPI, body: bodyOAuth, noStore: true, idempotent: true},
 
 		// The same under standard names.
 		{method: "POST", path: "/oauth2/token", handle: handle((*Server).grant), limit: limitByGrant, body: bodyForm, noStore: true, idempotent: true, standard: true},
-		{method: "POST", path: "/oauth2/introspect", handle: (*Server).introspect, auth: clientOrBearer, limit: limitByClient, body: bodyForm, noStore: true, standard: true, quiet: true},
-		{method: "POST", path: "/oauth2/revoke", handle: handle((*Server).revoke), auth: clientOrBearer, limit: limitAPI, body: bodyForm, noStore: true, idempotent: true, standard: true},
+		{method: "POST", path: "/oauth2/introspect", handle: (*Server).introspect, auth: clientOrBearer, anyAudience: true, limit: limitByClient, body: bodyForm, noStore: true, standard: true, quiet: true},
+		{method: "POST", path: "/oauth2/revoke", handle: handle((*Server).revoke), auth: clientOrBearer, anyAudience: true, limit: limitAPI, body: bodyForm, noStore: true, idempotent: true, standard: true},
 		{method: "GET", path: "/.well-known/jwks.json", handle: (*Server).jwks, quiet: true},
 		{method: "GET", path: "/.well-known/oauth-authorization-server", handle: handle((*Server).metadata), noStore: true},
 
@@ -64,13 +71,28 @@ func routes() []route {
 	}
 }
 
+// methods are those that the route takes: whatever can be read can be asked for without its body.
+func (rt *route) methods() []string {
+	if rt.method == fasthttp.MethodGet {
+		return []string{fasthttp.MethodGet, fasthttp.MethodHead}
+	}
+	return []string{rt.method}
+}
+
 // The routes of requests that match none.
 var (
 	unknownPath = route{path: "unknown", handle: func(*Server, *exchange) error {
 		return iam.Errorf(iam.NotFound, "There is nothing at this path.")
 	}}
-	wrongMethod = route{path: "unknown", handle: func(*Server, *exchange) error {
-		return iam.Errorf(iam.MethodNotAllowed, "This path does not take this method: the Allow header lists those that it takes.")
-	}}
-	unreadable = route{path: "unreadable"}
+	wrongMethod = route{path: "unknown"}
+	unreadable  = route{path: "unreadable"}
 )
+
+// refuseMethod answers requests for a path that takes other methods, those of the table and no more.
+func refuseMethod(allowed []string) handler {
+	list := strings.Join(allowed, ", ")
+	return func(_ *Server, x *exchange) error {
+		x.http.Response.Header.Set(fasthttp.HeaderAllow, list)
+		return iam.Errorf(iam.MethodNotAllowed, "This path does not take this method: the Allow header lists those that it takes.")
+	}
+}

@@ -179,8 +179,12 @@ func TestUnreadableRequests(t *testing.T) {
 		body, err := io.ReadAll(resp.Body)
 		must(t, err)
 		a := answer{resp.StatusCode, resp.Header, string(body)}
-		if p := problem(t, a); a.status != status || p.Code != code || a.header.Get("X-Frame-Options") == "" {
-			t.Errorf("%s: %d %s", name, a.status, a.body)
+		p := problem(t, a)
+		if a.status != status || p.Code != code || a.header.Get("X-Frame-Options") == "" || a.header.Get("Cache-Control") != "no-store" {
+			t.Errorf("%s: %d %s %v", name, a.status, a.body, a.header)
+		}
+		if line, _, _ := strings.Cut(request, " HTTP"); p.Path != "" && !strings.HasSuffix(line, " "+p.Path) {
+			t.Errorf("%s: the problem's path is %q", name, p.Path)
 		}
 	}
 	const head = "POST /api/v1/auth/token HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"

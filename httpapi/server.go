@@ -96,20 +96,20 @@ func oneSlashLess(h fasthttp.RequestHandler) fasthttp.RequestHandler {
 // answer without our headers is not ours.
 func (s *Server) router() *router.Router {
 	r := router.New()
-	r.RedirectTrailingSlash, r.RedirectFixedPath, r.HandleOPTIONS = false, false, false
-	r.HandleMethodNotAllowed = true
+	r.RedirectTrailingSlash, r.RedirectFixedPath = false, false
+	r.HandleOPTIONS, r.HandleMethodNotAllowed = false, false
+	allowed := map[string][]string{}
 	for _, rt := range routes() {
 		h := s.serve(&rt, rt.handle)
-		methods := []string{rt.method}
-		if rt.method == fasthttp.MethodGet {
-			methods = append(methods, fasthttp.MethodHead)
-		}
-		for _, method := range methods {
+		for _, method := range rt.methods() {
 			r.Handle(method, rt.path, h)
 		}
+		allowed[rt.path] = append(allowed[rt.path], rt.methods()...)
+	}
+	for path, methods := range allowed {
+		r.ANY(path, s.serve(&wrongMethod, refuseMethod(methods)))
 	}
 	r.NotFound = s.serve(&unknownPath, unknownPath.handle)
-	r.MethodNotAllowed = s.serve(&wrongMethod, wrongMethod.handle)
 	return r
 }
 

@@ -10,9 +10,9 @@ import (
 	"github.com/keystone-auth/keystone/store"
 )
 
-// sessions lists the caller's own sessions, the newest first.
+// sessions lists the caller's own sessions, the newest first unless another order is asked for.
 func (s *Server) sessions(_ context.Context, x *exchange, _ nothing) (api.Sessions, error) {
-	page, err := x.page()
+	query, err := x.list("created_at", "last_activity", "expires_at")
 	if err != nil {
 		return api.Sessions{}, err
 	}
@@ -25,14 +25,24 @@ func (s *Server) sessions(_ context.Context, x *exchange, _ nothing) (api.Sessio
 		return api.Sessions{}, err
 	}
 	now := iam.Now()
-	open = slices.DeleteFunc(open, func(s iam.Session) bool { return s.ExpiresAt <= now })
-	slices.SortFunc(open, func(a, b iam.Session) int { return slices.Compare(b.ID[:], a.ID[:]) })
-	shown, about := cut(open, page, func(s iam.Session) string { return s.ID.String() })
+	open = slices.DeleteFunc(open, func(s iam.Session) bool { return s.ExpiresAt <= now || !query.finds(s.IP, s.UserAgent) })
+	shown, about := cut(open, query, func(s iam.Session) place { return place{sessionTime(s, query.field), s.ID} })
 	out := api.Sessions{Sessions: make([]api.Session, 0, len(shown)), Page: about}
 	for _, session := range shown {
 		out.Sessions = append(out.Sessions, describeSession(session, x.caller.Claims.SessionID))
 	}
 	return out, nil
+}
+
+// sessionTime is the time by which a list of sessions is sorted.
+func sessionTime(s iam.Session, field string) iam.Time {
+	switch field {
+	case "last_activity":
+		return s.LastActivity
+	case "expires_at":
+		return s.ExpiresAt
+	}
+	return s.CreatedAt
 }
 
 func describeSession(s iam.Session, current iam.ID) api.Session {
@@ -68,6 +78,7 @@ func (s *Server) endSession(ctx context.Context, x *exchange, _ nothing) (api.Se
 
 // endSessions ends all of the caller's sessions, the present one included.
 func (s *Server) endSessions(ctx context.Context, x *exchange, _ nothing) (api.SessionsEnded, error) {
-	ended, err := s.OAuth.Logout(ctx, x.caller, true, x.origin())
+	ended, index, err := s.OAuth.Logout(ctx, x.caller, true, x.origin())
+	x.reflects(index)
 	return api.SessionsEnded{Message: "All sessions terminated successfully", SessionsTerminated: ended}, err
 }

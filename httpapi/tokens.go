@@ -35,6 +35,9 @@ func (s *Server) grant(ctx context.Context, x *exchange, r api.GrantRequest) (ap
 	if r.GrantType == "" {
 		return api.TokenResponse{}, iam.Errorf(iam.InvalidRequest, "The parameter grant_type is missing.")
 	}
+	if r.GrantType == oauth.GrantRefreshToken && r.RefreshToken == "" { // RFC 6749 §5.2
+		return api.TokenResponse{}, iam.Errorf(iam.InvalidRequest, "The parameter refresh_token is missing.")
+	}
 	return s.token(ctx, x, r.GrantType, r)
 }
 
@@ -46,6 +49,7 @@ func (s *Server) token(ctx context.Context, x *exchange, grant string, r api.Gra
 		return api.TokenResponse{}, err
 	}
 	s.metrics.issued(answer)
+	x.reflects(answer.Index)
 	return tokenResponse(answer), nil
 }
 
@@ -85,7 +89,9 @@ func (s *Server) revoke(ctx context.Context, x *exchange, r api.RevokeRequest) (
 	if r.Token == "" {
 		return api.Message{}, errNoTokenParameter()
 	}
-	return api.Message{Message: "Token revoked successfully"}, s.OAuth.Revoke(ctx, x.caller, r.Token, x.origin())
+	index, err := s.OAuth.Revoke(ctx, x.caller, r.Token, x.origin())
+	x.reflects(index)
+	return api.Message{Message: "Token revoked successfully"}, err
 }
 
 func errNoTokenParameter() error {
@@ -93,8 +99,9 @@ func errNoTokenParameter() error {
 }
 
 func (s *Server) logout(ctx context.Context, x *exchange, r api.LogoutRequest) (api.LogoutResponse, error) {
-	n, err := s.OAuth.Logout(ctx, x.caller, r.AllSessions, x.origin())
-	return api.LogoutResponse{Message: "Logged out successfully", SessionsTerminated: n}, err
+	ended, index, err := s.OAuth.Logout(ctx, x.caller, r.AllSessions, x.origin())
+	x.reflects(index)
+	return api.LogoutResponse{Message: "Logged out successfully", SessionsTerminated: ended}, err
 }
 
 // hostForm is what may follow http:// in a document that is made from the Host header.

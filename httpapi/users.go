@@ -3,7 +3,10 @@ package httpapi
 import (
 	"context"
 	"slices"
+	"strconv"
 	"time"
+
+	"github.com/valyala/fasthttp"
 
 	"github.com/keystone-auth/keystone/api"
 	"github.com/keystone-auth/keystone/iam"
@@ -12,24 +15,25 @@ import (
 )
 
 func (s *Server) register(ctx context.Context, x *exchange, r api.RegisterRequest) (api.User, error) {
-	user, err := s.Login.Register(ctx, x.origin(), login.NewUser{
+	return s.makeUser(ctx, x, login.NewUser{
 		Username: r.Username, Email: r.Email, Password: r.Password,
 		FirstName: r.FirstName, LastName: r.LastName, DisplayName: r.DisplayName, Bio: r.Bio,
-	}, nil)
-	if err != nil {
-		return api.User{}, err
-	}
-	return s.describeUser(user)
+	})
 }
 
 func (s *Server) createUser(ctx context.Context, x *exchange, r api.CreateUserRequest) (api.User, error) {
-	user, err := s.Login.Register(ctx, x.origin(), login.NewUser{
+	return s.makeUser(ctx, x, login.NewUser{
 		Username: r.Username, Email: r.Email, Password: r.Password,
-		FirstName: r.FirstName, LastName: r.LastName, DisplayName: r.DisplayName, Bio: r.Bio,
-	}, r.Roles)
+		FirstName: r.FirstName, LastName: r.LastName, DisplayName: r.DisplayName, Bio: r.Bio, Roles: r.Roles,
+	})
+}
+
+func (s *Server) makeUser(ctx context.Context, x *exchange, n login.NewUser) (api.User, error) {
+	user, index, err := s.Login.Register(ctx, x.origin(), n, x.caller.Permissions())
 	if err != nil {
 		return api.User{}, err
 	}
+	x.reflects(index)
 	return s.describeUser(user)
 }
 
@@ -46,7 +50,16 @@ func (s *Server) profile(_ context.Context, x *exchange, _ nothing) (api.User, e
 	if !known {
 		return api.User{}, iam.Errorf(iam.NotFound, "There is no such user.")
 	}
+	x.http.Response.Header.Set(fasthttp.HeaderETag, etag(user.ID, user.UpdatedAt))
 	return s.describeUser(user)
+}
+
+// etag names one version of a resource, for writes that are to fail when somebody else was faster
+// (If-Match, RFC 9110 §13.1.1). It changes with what is written through the API alone, and not with
+// every login: nobody's write should fail because of that. So it is not for If-None-Match, by which
+// a reader would miss the last login.
+func etag(id iam.ID, updated iam.Time) string {
+	return `"` + id.String() + "-" + strconv.FormatInt(int64(updated), 36) + `"`
 }
 
 // describeUser is a user as others may see them, with names instead of ids.
@@ -71,23 +84,11 @@ func (s *Server) describeUser(u iam.User) (api.User, error) {
 				scopes = append(scopes, scope.ID)
 			}
 		}
-		out.Scopes = scopeNames(r, scopes)
+		out.Scopes = login.ScopeNames(r, scopes)
 		return nil
 	})
 	slices.Sort(out.Roles)
 	return out, err
-}
-
-// scopeNames turns ids into names, sorted and each once.
-func scopeNames(r *store.Reader, ids []iam.ID) []string {
-	names := make([]string, 0, len(ids))
-	for _, id := range ids {
-		if scope, ok := r.Scope(id); ok {
-			names = append(names, scope.Name)
-		}
-	}
-	slices.Sort(names)
-	return slices.Compact(names)
 }
 
 func timeOrNull(t iam.Time) *time.Time {

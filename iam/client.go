@@ -36,4 +36,10 @@ type Client struct {
 	TotalRequests   int64      `cbor:"23,keyasint,omitempty"`
 	CreatedAt       Time       `cbor:"24,keyasint"`
 	UpdatedAt       Time       `cbor:"25,keyasint"`
+	// Generation is the log index at which something was last taken away from the client. A token says
+	// under which generation it was issued, and one of an earlier generation is dead. Times would not do:
+	// service tokens are issued by the clocks of several nodes, none of which the log has seen.
+	Generation uint64 `cbor:"26,keyasint"`
+	// SessionsFrom is the log index before which sessions that were opened through the client are over.
+	SessionsFrom uint64 `cbor:"27,keyasint"`
 }

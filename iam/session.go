@@ -27,6 +27,7 @@ type Session struct {
 	IP           string   `cbor:"16,keyasint,omitempty"`
 	UserAgent    string   `cbor:"17,keyasint,omitempty"`
 	Narrowed     []string `cbor:"18,keyasint,omitempty"` // scope of the access token issued last, when narrower
+	Index        uint64   `cbor:"19,keyasint"`           // of the log entry that opened it
 }
 
 // MaxTokenLifetime bounds every access and service token, so that a revocation may be forgotten
@@ -41,14 +42,15 @@ const (
 	RevokedToken   RevocationKind = 1 // one access token, by its jti
 	RevokedSession RevocationKind = 2 // every token of a session
 	RevokedUser    RevocationKind = 3 // every token of a user issued up to Before
-	RevokedClient  RevocationKind = 4 // every token of a client issued up to Before
+	RevokedClient  RevocationKind = 4 // every token of a client of a generation before Index
 )
 
 // Revocation makes tokens dead before they expire.
 type Revocation struct {
 	Kind    RevocationKind `cbor:"1,keyasint"`
 	Subject string         `cbor:"2,keyasint"` // jti, session id, user id or client_id
-	Before  Time           `cbor:"3,keyasint"` // tokens issued up to then are dead
+	Before  Time           `cbor:"3,keyasint"` // tokens issued up to then are dead; of a client's those that name no generation
 	// ExpiresAt is when nothing that it takes away can be alive any more.
-	ExpiresAt Time `cbor:"4,keyasint"`
+	ExpiresAt Time   `cbor:"4,keyasint"`
+	Index     uint64 `cbor:"5,keyasint,omitempty"` // of the log entry that made it
 }

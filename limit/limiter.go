@@ -83,6 +83,17 @@ func (l *Limiter) Admit(caller string, limit Limit, now iam.Time) Decision {
 	return d
 }
 
+// TakeBack lets the request that the caller was admitted with last not count. One that was counted in
+// a shared window stays counted.
+func (l *Limiter) TakeBack(caller string, limit Limit) {
+	l.own.Compute(key{limit: limit.Name, caller: caller}, func(w *Window, found bool) (*Window, otter.ComputeOp) {
+		if found {
+			w.TakeBack()
+		}
+		return w, otter.CancelOp
+	})
+}
+
 // admitShared decides for a caller without a window of its own, if the memory is full, or was so
 // recently that what the caller was admitted then may still count in the shared window.
 func (l *Limiter) admitShared(k key, limit Limit, now iam.Time, full bool) (Decision, bool) {

@@ -53,6 +53,10 @@ func (w *Window) Admit(now iam.Time) Decision {
 	return d
 }
 
+// TakeBack lets what was admitted last not count, for limits on what failed: whether it does is known
+// only afterwards.
+func (w *Window) TakeBack() { w.count = max(0, w.count-1) }
+
 // Change lets another limit hold from now on; what was admitted before counts under it.
 func (w *Window) Change(l Limit) { w.limit = l }
 

@@ -73,7 +73,7 @@ var alice = login.NewUser{Username: "alice", Email: "alice@example.org", Passwor
 
 func TestRegister(t *testing.T) {
 	s, people := build(t)
-	u, err := people.Register(t.Context(), fsm.Origin{}, alice, nil)
+	u, _, err := people.Register(t.Context(), fsm.Origin{}, alice, iam.Permissions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,7 +84,8 @@ func TestRegister(t *testing.T) {
 		t.Helper()
 		n := login.NewUser{Username: "bob", Email: "bob@example.org", Password: alice.Password}
 		change(&n)
-		if _, err := people.Register(t.Context(), fsm.Origin{}, n, roles); iam.CodeOf(err) != want {
+		n.Roles = roles
+		if _, _, err := people.Register(t.Context(), fsm.Origin{}, n, iam.Permissions{}); iam.CodeOf(err) != want {
 			t.Errorf("got %v, want %s", err, want)
 		}
 	}
@@ -95,7 +96,10 @@ func TestRegister(t *testing.T) {
 	refused(iam.ValidationError, func(n *login.NewUser) { n.Password = "weak" })
 	refused(iam.ValidationError, func(*login.NewUser) {}, "user", "no-such-role")
 	var all *iam.Error
-	_, err = people.Register(t.Context(), fsm.Origin{}, login.NewUser{Username: "b", Email: "x", Password: "Aa1!"}, nil)
+	_, _, err = people.Register(t.Context(), fsm.Origin{}, login.NewUser{
+		Username: "b", Email: "x", Password: "Aa1!", FirstName: strings.Repeat("x", 101), LastName: "a\x00b",
+		DisplayName: "\xff", Bio: strings.Repeat("x", 10_001), Roles: []string{"no-such-role"},
+	}, iam.Permissions{})
 	if !errors.As(err, &all) {
 		t.Fatal(err)
 	}
@@ -103,8 +107,10 @@ func TestRegister(t *testing.T) {
 	for _, f := range all.Fields {
 		named[f.Field] = true
 	}
-	if !named["username"] || !named["email"] || !named["password"] {
-		t.Errorf("got %v, want what is wrong with each of the three fields", all.Fields)
+	for _, field := range []string{"username", "email", "password", "first_name", "last_name", "display_name", "bio", "roles"} {
+		if !named[field] {
+			t.Errorf("got %v, which does not say what is wrong with %s", all.Fields, field)
+		}
 	}
 	err = s.Store.View(func(r *store.Reader) error {
 		if n := len(r.Users(iam.ID{}, 10)); n != 1 {
@@ -115,6 +121,29 @@ func TestRegister(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// TestNobodyGivesWhatTheyDoNotHold: who may make users could else make an administrator and log in as
+// that one.
+func TestNobodyGivesWhatTheyDoNotHold(t *testing.T) {
+	s, people := build(t)
+	scope := iam.Scope{ID: iam.NewID(), Name: "admin:keys"}
+	s.Must(t, &fsm.PutScope{Scope: scope})
+	s.Must(t, &fsm.PutRole{Role: iam.Role{ID: iam.NewID(), Name: "keeper", Scopes: []iam.ID{scope.ID}}})
+	f := func(name string, by iam.Permissions, want iam.Code, roles ...string) {
+		t.Helper()
+		n := login.NewUser{Username: name, Email: name + "@example.org", Password: alice.Password, Roles: roles}
+		_, index, err := people.Register(t.Context(), fsm.Origin{}, n, by)
+		if got := iam.CodeOf(err); err != nil && got != want || err == nil && (want != "" || index == 0) {
+			t.Errorf("%s: %v at %d, want %q", name, err, index, want)
+		}
+	}
+	clerk := iam.Permissions{Scopes: []string{iam.ScopeAdminUsers}}
+	f("nobody", iam.Permissions{}, iam.Forbidden, "keeper")
+	f("clerk", clerk, iam.Forbidden, "user", "keeper")
+	f("clerk", clerk, "", "user")
+	f("keeper", iam.Permissions{Scopes: []string{iam.ScopeAdminUsers, "admin:keys"}}, "", "keeper")
+	f("operator", iam.Permissions{All: true}, "", "keeper")
 }
 
 func TestWeakHashIsReplaced(t *testing.T) {
@@ -133,7 +162,7 @@ func TestWeakHashIsReplaced(t *testing.T) {
 
 func TestDisabledIsToldOnlyToTheOwner(t *testing.T) {
 	s, people := build(t)
-	u, err := people.Register(t.Context(), fsm.Origin{}, alice, nil)
+	u, _, err := people.Register(t.Context(), fsm.Origin{}, alice, iam.Permissions{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,6 +3,7 @@ package login
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/keystone-auth/keystone/fsm"
 	"github.com/keystone-auth/keystone/iam"
@@ -13,21 +14,20 @@ import (
 type NewUser struct {
 	Username, Email, Password             string
 	FirstName, LastName, DisplayName, Bio string
+	Roles                                 []string // names; nil = the cluster's default role
 }
 
-// Register makes an account with the roles of these names; nil means the cluster's default role. An
-// unknown role is refused before anything is written.
-func (s *Service) Register(ctx context.Context, origin fsm.Origin, n NewUser, roles []string) (iam.User, error) {
-	if err := s.check(n); err != nil {
-		return iam.User{}, err
-	}
-	given, err := s.roles(roles)
-	if err != nil {
-		return iam.User{}, err
+// Register makes an account, and returns it with the log index at which it exists. What by does not
+// hold it cannot give: by is nobody for those who register themselves. Whatever is wrong is said
+// before anything is hashed or written.
+func (s *Service) Register(ctx context.Context, origin fsm.Origin, n NewUser, by iam.Permissions) (iam.User, uint64, error) {
+	given, err := s.roles(n.Roles, by)
+	if err := together(append(s.check(n), err)...); err != nil {
+		return iam.User{}, 0, err
 	}
 	hash, err := s.Hasher.Hash(ctx, n.Password)
 	if err != nil {
-		return iam.User{}, err
+		return iam.User{}, 0, err
 	}
 	res, err := s.Proposer.Propose(ctx, origin, &fsm.CreateUser{User: iam.User{
 		ID: iam.NewID(), Username: n.Username, Email: n.Email, PasswordHash: hash,
@@ -35,37 +35,51 @@ func (s *Service) Register(ctx context.Context, origin fsm.Origin, n NewUser, ro
 		Active: true, Roles: given,
 	}})
 	if err != nil {
-		return iam.User{}, err
+		return iam.User{}, 0, err
 	}
 	var user iam.User
-	return user, res.Decode(&user)
+	err = res.Decode(&user)
+	return user, res.Index, err
 }
 
-// check names everything that is wrong at once, or people would learn it one form at a time.
-func (s *Service) check(n NewUser) error {
-	var wrong []iam.FieldError
-	for _, err := range []error{
+// check says what is wrong with each field. The state machine looks at the texts once more; here they
+// spare a request that cannot succeed the cost of a hash.
+func (s *Service) check(n NewUser) []error {
+	return []error{
 		iam.CheckUsername(n.Username), iam.CheckEmail(n.Email),
 		s.Policy.Check("password", n.Password, n.Username, n.Email),
-	} {
-		var refusal *iam.Error
-		if errors.As(err, &refusal) {
-			wrong = append(wrong, refusal.Fields...)
-		}
+		iam.CheckText("first_name", n.FirstName, 100), iam.CheckText("last_name", n.LastName, 100),
+		iam.CheckText("display_name", n.DisplayName, 100), iam.CheckText("bio", n.Bio, 10_000),
 	}
-	if wrong == nil {
-		return nil
-	}
-	refusal := iam.Invalid("", "")
-	refusal.Fields = wrong
-	return refusal
 }
 
-// roles turns names into ids.
-func (s *Service) roles(names []string) (given []iam.ID, err error) {
+// together makes one refusal of all that say what is wrong with a field, or people would learn it one
+// form at a time. An error of another kind comes before them.
+func together(errs ...error) error {
+	all := iam.Invalid("", "")
+	all.Fields = nil
+	for _, err := range errs {
+		var refusal *iam.Error
+		switch {
+		case err == nil:
+		case errors.As(err, &refusal) && refusal.Code == iam.ValidationError:
+			all.Fields = append(all.Fields, refusal.Fields...)
+		default:
+			return err
+		}
+	}
+	if all.Fields == nil {
+		return nil
+	}
+	return all
+}
+
+// roles turns names into ids, if by may give what the roles hold. The default role is nobody's to
+// withhold: whoever registers has it.
+func (s *Service) roles(names []string, by iam.Permissions) (given []iam.ID, err error) {
 	err = s.Store.View(func(r *store.Reader) error {
+		settings, _ := r.Settings()
 		if names == nil {
-			settings, _ := r.Settings()
 			names = []string{settings.DefaultRole}
 		}
 		for _, name := range names {
@@ -73,9 +87,26 @@ func (s *Service) roles(names []string) (given []iam.ID, err error) {
 			if !ok {
 				return iam.Invalid("roles", "names a role that does not exist")
 			}
+			if name != settings.DefaultRole {
+				if err := by.MayGive(ScopeNames(r, role.Scopes)); err != nil {
+					return err
+				}
+			}
 			given = append(given, role.ID)
 		}
 		return nil
 	})
 	return given, err
+}
+
+// ScopeNames turns the ids of scopes into their names, sorted and each once.
+func ScopeNames(r *store.Reader, ids []iam.ID) []string {
+	names := make([]string, 0, len(ids))
+	for _, id := range ids {
+		if scope, ok := r.Scope(id); ok {
+			names = append(names, scope.Name)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }

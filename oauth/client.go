@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/keystone-auth/keystone/iam"
+	"github.com/keystone-auth/keystone/limit"
 	"github.com/keystone-auth/keystone/secret"
 )
 
@@ -21,7 +22,7 @@ type ClientAuth struct {
 // refused with the same words. A public client has no secret to present, and must not present one.
 func (s *Service) AuthenticateClient(ctx context.Context, a ClientAuth) (iam.Client, error) {
 	client, known := s.View.Client(a.ID)
-	ok, err := s.proves(ctx, client, a.Secret)
+	ok, err := s.proves(ctx, client, a)
 	switch {
 	case err != nil:
 		return iam.Client{}, err
@@ -38,10 +39,10 @@ func (s *Service) AuthenticateClient(ctx context.Context, a ClientAuth) (iam.Cli
 // proves compares the secret with what the client's row holds. Secrets that Keystone made are random
 // enough for a plain digest; a secret that was imported with a password hash is verified with that
 // once and remembered, or each request of its client would cost a tenth of a second.
-func (s *Service) proves(ctx context.Context, c iam.Client, presented string) (bool, error) {
-	digest := secret.DigestOf(presented)
+func (s *Service) proves(ctx context.Context, c iam.Client, a ClientAuth) (bool, error) {
+	digest := secret.DigestOf(a.Secret)
 	if c.Type == iam.Public {
-		return presented == "", nil
+		return a.Secret == "", nil
 	}
 	if digest.Equal(c.SecretDigest) {
 		return true, nil
@@ -49,18 +50,39 @@ func (s *Service) proves(ctx context.Context, c iam.Client, presented string) (b
 	if digest.Equal(c.PreviousDigest) && s.Now() < c.PreviousUntil {
 		return true, nil
 	}
-	if c.SecretHash == "" || presented == "" {
+	if c.SecretHash == "" || a.Secret == "" {
 		return false, nil
 	}
 	if s.proven.has(c.SecretHash, digest) {
 		return true, nil
 	}
-	ok, err := s.Login.Hasher.Verify(ctx, c.SecretHash, presented)
-	if errors.Is(err, secret.ErrUnusableHash) {
-		return false, nil
-	}
+	ok, err := s.fitsHash(ctx, c.SecretHash, a)
 	if ok {
 		s.proven.add(c.SecretHash, digest)
+	}
+	return ok, err
+}
+
+// fitsHash verifies a secret with a password hash, unless too many wrong ones came from its address.
+// Whoever asks has proved nothing yet and pays nothing, while a hash costs this node memory and a
+// tenth of a second: without the count, a few lines in a loop would keep everybody from logging in.
+// Secrets that are right do not count, or the many clients behind one address would keep each other
+// out after a restart.
+func (s *Service) fitsHash(ctx context.Context, hash string, a ClientAuth) (bool, error) {
+	address := "client-auth from " + limit.AddressKey(a.IP)
+	if s.Limiter != nil {
+		if d := s.Limiter.Admit(address, s.Guesses, s.Now()); !d.Allowed {
+			refusal := iam.Errorf(iam.RateLimitExceeded, "Too many wrong client secrets came from this address: wait before the next try.")
+			refusal.RetryAfter = d.RetryAfter
+			return false, refusal
+		}
+	}
+	ok, err := s.Login.Hasher.Verify(ctx, hash, a.Secret)
+	if errors.Is(err, secret.ErrUnusableHash) {
+		return false, nil // an imported hash that cannot be verified fits no secret
+	}
+	if s.Limiter != nil && (ok || err != nil) {
+		s.Limiter.TakeBack(address, s.Guesses)
 	}
 	return ok, err
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/keystone-auth/keystone/iam"
+	"github.com/keystone-auth/keystone/login"
 	"github.com/keystone-auth/keystone/store"
 	"github.com/keystone-auth/keystone/token"
 )
@@ -17,7 +18,7 @@ func (s *Service) clientCredentials(_ context.Context, r request) (Answer, error
 	}
 	var held []string
 	if err := s.Store.View(func(rd *store.Reader) error {
-		held = scopeNames(rd, r.client.Scopes)
+		held = login.ScopeNames(rd, r.client.Scopes)
 		return nil
 	}); err != nil {
 		return Answer{}, err
@@ -34,8 +35,7 @@ func (s *Service) clientCredentials(_ context.Context, r request) (Answer, error
 		Type: token.TypeService, Subject: r.client.ClientID, ID: iam.NewID().String(), Scope: scope,
 		ClientID: r.client.ClientID, Audience: audience,
 	}
-	issued := max(s.Now().Unix(), s.View.IssueAfter(r.client.ClientID)+1)
-	access, err := s.sign(claims, r.client, issued, s.View.Settings().ServiceSeconds)
+	access, err := s.sign(claims, r.client, s.Now().Unix(), lifetime(r.client, s.View.Settings().ServiceSeconds))
 	if err != nil {
 		return Answer{}, err
 	}

@@ -67,7 +67,7 @@ func (s *Service) start(ctx context.Context, r request, proof login.Proof) (Answ
 	if err := res.Decode(&session); err != nil {
 		return Answer{}, err
 	}
-	return s.answer(session, refresh.Reveal(), session.CreatedAt)
+	return s.answer(session, res.Index, refresh.Reveal(), session.CreatedAt)
 }
 
 // sessionEnd is when a refresh token that is issued now expires.
@@ -79,9 +79,9 @@ func (s *Service) sessionEnd(client *iam.Client) iam.Time {
 	return s.Now().Add(time.Duration(seconds) * time.Second)
 }
 
-// answer issues the access token of a session as it stands, so that the answer to a retry is the
-// answer to the request itself.
-func (s *Service) answer(session iam.Session, refresh string, issued iam.Time) (Answer, error) {
+// answer issues the access token of a session as it stands since the log entry at index, so that the
+// answer to a retry is the answer to the request itself.
+func (s *Service) answer(session iam.Session, index uint64, refresh string, issued iam.Time) (Answer, error) {
 	h, err := s.holder(session.UserID)
 	if err != nil {
 		return Answer{}, err
@@ -90,26 +90,41 @@ func (s *Service) answer(session iam.Session, refresh string, issued iam.Time) (
 	if err != nil {
 		return Answer{}, err
 	}
-	var client *iam.Client
-	if c, known := s.View.Client(session.ClientID); known {
-		client = &c
+	client, err := s.clientOf(session)
+	if err != nil {
+		return Answer{}, err
 	}
 	claims := &token.Claims{
 		Type: token.TypeAccess, Subject: session.UserID.String(), ID: session.TokenID,
-		ClientID: session.ClientID, SessionID: session.ID, Scope: scope, AuthTime: session.AuthTime.Unix(),
+		SessionID: session.ID, Scope: scope, AuthTime: session.AuthTime.Unix(),
 		Roles: h.roles, Username: h.user.Username, Email: h.user.Email, Superuser: h.user.Superuser,
 	}
 	if client != nil {
 		claims.Audience = client.Audiences
 	}
-	access, err := s.sign(claims, client, issued.Unix(), s.View.Settings().AccessSeconds)
+	// Not beyond the session, by whose end every token of it can be taken back.
+	seconds := min(lifetime(client, s.View.Settings().AccessSeconds), session.ExpiresAt.Unix()-issued.Unix())
+	access, err := s.sign(claims, client, issued.Unix(), seconds)
 	if err != nil {
 		return Answer{}, err
 	}
 	return Answer{
 		AccessToken: access, RefreshToken: refresh, Scope: iam.JoinScopes(scope),
-		TokenID: session.TokenID, SessionID: session.ID, ExpiresIn: claims.ExpiresAt - claims.IssuedAt,
+		TokenID: session.TokenID, SessionID: session.ID, ExpiresIn: claims.ExpiresAt - claims.IssuedAt, Index: index,
 	}, nil
+}
+
+// clientOf returns the client through which the session was opened, or nil. This node has applied the
+// session, so a client that it does not know is gone.
+func (s *Service) clientOf(session iam.Session) (*iam.Client, error) {
+	if session.ClientID == "" {
+		return nil, nil
+	}
+	client, known := s.View.Client(session.ClientID)
+	if !known {
+		return nil, iam.Errorf(iam.InvalidClient, "The client is not valid.")
+	}
+	return &client, nil
 }
 
 // grantedNow is what was asked for at the login, and perhaps narrower at the refresh, of what the

@@ -2,6 +2,7 @@ package oauth
 
 import (
 	"context"
+	"crypto/subtle"
 
 	"github.com/keystone-auth/keystone/fsm"
 	"github.com/keystone-auth/keystone/iam"
@@ -21,7 +22,14 @@ func (s *Service) refresh(ctx context.Context, r request) (Answer, error) {
 	if err != nil {
 		return Answer{}, badRefresh()
 	}
-	if err := s.checkNarrowing(presented.Session(), r.scope); err != nil {
+	session, known, err := s.chain(ctx, presented)
+	if err != nil {
+		return Answer{}, err
+	}
+	if !known {
+		return Answer{}, badRefresh()
+	}
+	if err := s.checkNarrowing(session, r.scope); err != nil {
 		return Answer{}, err
 	}
 	next := presented.Next()
@@ -49,17 +57,30 @@ func (s *Service) refresh(ctx context.Context, r request) (Answer, error) {
 	if err != nil {
 		return Answer{}, badRefresh()
 	}
-	return s.answer(rotation.Session, string(issued), rotation.Session.RotatedAt)
+	return s.answer(rotation.Session, res.Index, string(issued), rotation.Session.RotatedAt)
+}
+
+// chain finds the session that a refresh token belongs to. Anybody can make up a token that looks like
+// one, so nothing is proposed for it before this was asked: a change of the log costs every node.
+func (s *Service) chain(ctx context.Context, presented token.RefreshToken) (session iam.Session, known bool, err error) {
+	find := func(r *store.Reader) error {
+		session, known = r.Session(presented.Session())
+		return nil
+	}
+	err = s.Store.View(find)
+	if err == nil && !known {
+		// It may have been opened on another node a moment ago.
+		if err = s.Login.CatchUp(ctx); err == nil {
+			err = s.Store.View(find)
+		}
+	}
+	fits := subtle.ConstantTimeCompare(session.Family, presented.Family()) == 1
+	return session, known && fits, err
 }
 
 // checkNarrowing refuses a scope of which nothing would be left before the token is used up for it.
-// A session that this node has not heard of yet is left to the state machine.
-func (s *Service) checkNarrowing(id iam.ID, scope []string) error {
+func (s *Service) checkNarrowing(session iam.Session, scope []string) error {
 	return s.Store.View(func(r *store.Reader) error {
-		session, ok := r.Session(id)
-		if !ok {
-			return nil
-		}
 		user, ok := r.User(session.UserID)
 		if !ok {
 			return badRefresh()

@@ -11,6 +11,7 @@ import (
 // Caller is whoever asks: by a bearer token, by client credentials, or over the operator's socket.
 type Caller struct {
 	Claims   *token.Claims
+	Foreign  bool // the token was made for others than Keystone: it decides about its own life alone
 	Client   *iam.Client
 	Operator bool
 }
@@ -28,11 +29,18 @@ func (c Caller) Actor() string {
 	return ""
 }
 
-// Grants tells whether the caller holds a scope. Client credentials alone hold none: a token says
-// what a client may do.
-func (c Caller) Grants(scope string) bool {
-	return c.Operator || c.Claims != nil && iam.Grants(c.Claims.Scope, scope)
+// Permissions is what the caller may do. Client credentials alone permit nothing: a token says what a
+// client may do. Nor does a token that was made for others: they have it too, and could use it here.
+func (c Caller) Permissions() iam.Permissions {
+	p := iam.Permissions{All: c.Operator}
+	if c.Claims != nil && !c.Foreign {
+		p.Scopes = c.Claims.Scope
+	}
+	return p
 }
+
+// Grants tells whether the caller holds a scope.
+func (c Caller) Grants(scope string) bool { return c.Permissions().Grants(scope) }
 
 // User returns the id of the person who calls, and false for programs and the operator.
 func (c Caller) User() (iam.ID, bool) {
@@ -56,31 +64,34 @@ func (s *Service) MayIntrospect(c Caller) error {
 }
 
 // Revoke takes a token back (RFC 7009 §2). What is no token, and what belongs to others, is passed
-// over without a word: the answer must not tell whether a token is good.
-func (s *Service) Revoke(ctx context.Context, c Caller, raw string, origin fsm.Origin) error {
-	cmd := s.revocation(c, raw)
-	if cmd == nil {
-		return nil
+// over without a word: the answer must not tell whether a token is good. It returns the log index at
+// which the token is dead, and 0 where there was nothing to do.
+func (s *Service) Revoke(ctx context.Context, c Caller, raw string, origin fsm.Origin) (uint64, error) {
+	cmd, err := s.revocation(ctx, c, raw)
+	if err != nil || cmd == nil {
+		return 0, err
 	}
-	_, err := s.Proposer.Propose(ctx, origin, cmd)
-	return err
+	res, err := s.Proposer.Propose(ctx, origin, cmd)
+	return res.Index, err
 }
 
 // revocation returns the command that takes the token back, or nil when there is nothing to do.
-func (s *Service) revocation(c Caller, raw string) fsm.Command {
+func (s *Service) revocation(ctx context.Context, c Caller, raw string) (fsm.Command, error) {
 	if refresh, err := token.ParseRefreshToken(raw); err == nil {
-		return c.refreshRevocation(refresh)
+		if _, known, err := s.chain(ctx, refresh); err != nil || !known {
+			return nil, err
+		}
+		return c.refreshRevocation(refresh), nil
 	}
 	claims, err := s.View.Keys().Verify(raw, token.Expect{Issuer: s.View.Settings().Issuer, Now: s.Now()})
 	if err != nil || !c.owns(claims) {
-		return nil
+		return nil, nil
 	}
-	return &fsm.RevokeToken{Jti: claims.ID}
+	return &fsm.RevokeToken{Jti: claims.ID}, nil
 }
 
 // refreshRevocation ends the session of a refresh token. Whose it is, and whether the token is of
-// that session's chain, is left to the state machine: this node may not have heard of the session
-// yet, and would let it live.
+// that session's chain, is for the state machine to say.
 func (c Caller) refreshRevocation(refresh token.RefreshToken) fsm.Command {
 	cmd := &fsm.EndSessions{Session: refresh.Session(), Family: refresh.Family()}
 	if c.Grants(iam.ScopeAdminTokens) {
@@ -119,16 +130,16 @@ func (c Caller) owns(t *token.Claims) bool {
 	return t.Type == token.TypeAccess && t.Subject == c.Claims.Subject
 }
 
-// Logout ends the caller's session, or all of the caller's sessions, and returns how many ended. The
-// access token that it came with is dead as well.
-func (s *Service) Logout(ctx context.Context, c Caller, all bool, origin fsm.Origin) (int, error) {
+// Logout ends the caller's session, or all of the caller's sessions, and returns how many ended and
+// the log index at which they are. The access token that it came with is dead as well.
+func (s *Service) Logout(ctx context.Context, c Caller, all bool, origin fsm.Origin) (ended int, index uint64, err error) {
 	if c.Claims == nil {
-		return 0, iam.Errorf(iam.Unauthorized, "A bearer token is needed.")
+		return 0, 0, iam.Errorf(iam.Unauthorized, "A bearer token is needed.")
 	}
 	user, isUser := c.User()
 	if !isUser || !all && c.Claims.SessionID.IsZero() {
-		_, err := s.Proposer.Propose(ctx, origin, &fsm.RevokeToken{Jti: c.Claims.ID})
-		return 0, err
+		res, err := s.Proposer.Propose(ctx, origin, &fsm.RevokeToken{Jti: c.Claims.ID})
+		return 0, res.Index, err
 	}
 	cmd := &fsm.EndSessions{User: user, Session: c.Claims.SessionID, Jti: c.Claims.ID}
 	if all {
@@ -136,8 +147,8 @@ func (s *Service) Logout(ctx context.Context, c Caller, all bool, origin fsm.Ori
 	}
 	res, err := s.Proposer.Propose(ctx, origin, cmd)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
-	ended := 0
-	return ended, res.Decode(&ended)
+	err = res.Decode(&ended)
+	return ended, res.Index, err
 }

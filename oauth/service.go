@@ -2,10 +2,12 @@ package oauth
 
 import (
 	"context"
+	"crypto/sha256"
 	"slices"
 
 	"github.com/keystone-auth/keystone/fsm"
 	"github.com/keystone-auth/keystone/iam"
+	"github.com/keystone-auth/keystone/limit"
 	"github.com/keystone-auth/keystone/login"
 	"github.com/keystone-auth/keystone/store"
 	"github.com/keystone-auth/keystone/token"
@@ -26,6 +28,9 @@ type Service struct {
 	Proposer fsm.Proposer
 	Login    *login.Service
 	Now      func() iam.Time
+
+	Limiter *limit.Limiter // nil: no limits
+	Guesses limit.Limit    // how many wrong client secrets an address may have hashed
 
 	proven provenSecrets
 }
@@ -50,6 +55,7 @@ type Answer struct {
 	TokenID      string // jti of the access token
 	SessionID    iam.ID // zero for service tokens
 	ExpiresIn    int64  // seconds
+	Index        uint64 // of the log entry that it comes from; 0 for service tokens, which need none
 }
 
 // request is what every grant gets: the request with its scope read and its client authenticated.
@@ -82,8 +88,21 @@ func (s *Service) Token(ctx context.Context, r Request) (Answer, error) {
 			return Answer{}, err
 		}
 		req.client = &client
+		req.Origin.RequestID = boundTo(client, r.Origin.RequestID)
 	}
 	return grant(ctx, req)
+}
+
+// boundTo makes a request id into that of one client. The outcome of a request is given again to
+// whoever repeats it: were the client no part of the id, a refresh token that leaked would be good for
+// everybody who sends it with the same idempotency key, though it is bound to the client that was
+// authenticated here (RFC 6749 §6).
+func boundTo(client iam.Client, request iam.ID) iam.ID {
+	if request.IsZero() {
+		return request
+	}
+	sum := sha256.Sum256(append(request[:], client.ClientID...))
+	return iam.ID(sum[:len(request)])
 }
 
 // holder is a user as tokens describe them: with the names of roles and scopes at this moment.
@@ -112,7 +131,7 @@ func expand(r *store.Reader, user iam.User) holder {
 	for _, id := range user.Roles {
 		if role, ok := r.Role(id); ok {
 			h.roles = append(h.roles, role.Name)
-			h.scopes = append(h.scopes, scopeNames(r, role.Scopes)...)
+			h.scopes = append(h.scopes, login.ScopeNames(r, role.Scopes)...)
 		}
 	}
 	if user.Superuser {
@@ -126,15 +145,12 @@ func expand(r *store.Reader, user iam.User) holder {
 	return h
 }
 
-func scopeNames(r *store.Reader, ids []iam.ID) []string {
-	names := make([]string, 0, len(ids))
-	for _, id := range ids {
-		if scope, ok := r.Scope(id); ok {
-			names = append(names, scope.Name)
-		}
+// lifetime is how long a token lives, in seconds: as its client says, or the given default.
+func lifetime(client *iam.Client, seconds int64) int64 {
+	if client != nil && client.AccessLifetime > 0 {
+		return client.AccessLifetime
 	}
-	slices.Sort(names)
-	return names
+	return seconds
 }
 
 // sign fills in what all tokens share and signs. The audience is that of the token, or the issuer
@@ -145,8 +161,8 @@ func (s *Service) sign(c *token.Claims, client *iam.Client, issued, lifetime int
 	if len(c.Audience) == 0 {
 		c.Audience = []string{settings.Issuer}
 	}
-	if client != nil && client.AccessLifetime > 0 {
-		lifetime = client.AccessLifetime
+	if client != nil {
+		c.ClientID, c.ClientGeneration = client.ClientID, client.Generation
 	}
 	c.IssuedAt, c.NotBefore, c.ExpiresAt = issued, issued, issued+lifetime
 	return s.View.Keys().Sign(c, s.Now())

@@ -63,7 +63,7 @@ func buildWith(t *testing.T, settings iam.Settings, shared []byte) *house {
 		Hasher:  secret.NewHasher(secret.HasherConfig{Params: secret.Params{MemoryKiB: 64, Passes: 1, Lanes: 1}}),
 	}
 	h.oauth = &oauth.Service{Store: h.Store, View: h.view, Proposer: h, Login: people, Now: h.Now}
-	h.user, err = people.Register(t.Context(), fsm.Origin{}, login.NewUser{Username: "Alice", Email: "alice@example.org", Password: password}, nil)
+	h.user, _, err = people.Register(t.Context(), fsm.Origin{}, login.NewUser{Username: "Alice", Email: "alice@example.org", Password: password}, iam.Permissions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -330,7 +330,7 @@ func TestClientDisabledAndBack(t *testing.T) {
 func TestRevoke(t *testing.T) {
 	h := build(t)
 	mine, other := h.login(t), h.login(t)
-	if _, err := h.oauth.Login.Register(t.Context(), fsm.Origin{}, login.NewUser{Username: "mallory", Email: "m@example.org", Password: password}, nil); err != nil {
+	if _, _, err := h.oauth.Login.Register(t.Context(), fsm.Origin{}, login.NewUser{Username: "mallory", Email: "m@example.org", Password: password}, iam.Permissions{}); err != nil {
 		t.Fatal(err)
 	}
 	m, err := h.oauth.Token(t.Context(), oauth.Request{Grant: oauth.GrantPassword, Username: "mallory", Password: password})
@@ -339,7 +339,7 @@ func TestRevoke(t *testing.T) {
 	}
 	revoke := func(c oauth.Caller, raw string) {
 		t.Helper()
-		if err := h.oauth.Revoke(t.Context(), c, raw, fsm.Origin{}); err != nil {
+		if _, err := h.oauth.Revoke(t.Context(), c, raw, fsm.Origin{}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -368,12 +368,12 @@ func TestRevoke(t *testing.T) {
 func TestLogout(t *testing.T) {
 	h := build(t)
 	a, b := h.login(t), h.login(t)
-	n, err := h.oauth.Logout(t.Context(), h.caller(t, a.AccessToken), false, fsm.Origin{})
+	n, _, err := h.oauth.Logout(t.Context(), h.caller(t, a.AccessToken), false, fsm.Origin{})
 	if err != nil || n != 1 || h.active(a.AccessToken) || !h.active(b.AccessToken) {
 		t.Fatalf("one session: ended %d, %v", n, err)
 	}
 	c := h.login(t)
-	n, err = h.oauth.Logout(t.Context(), h.caller(t, c.AccessToken), true, fsm.Origin{})
+	n, _, err = h.oauth.Logout(t.Context(), h.caller(t, c.AccessToken), true, fsm.Origin{})
 	if err != nil || n != 2 || h.active(b.AccessToken) || h.active(c.AccessToken) {
 		t.Fatalf("all sessions: ended %d, %v", n, err)
 	}

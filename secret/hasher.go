@@ -14,6 +14,9 @@ import (
 // default parameters, after which a caller is better served by another node.
 const queuePerWorker = 32
 
+// mostHeavyWaiting is how many callers may wait for a hash that takes far more memory than the policy.
+const mostHeavyWaiting = 4
+
 // retryAfter is what a caller is told who found the queue full.
 const retryAfter = time.Second
 
@@ -32,6 +35,7 @@ type Hasher struct {
 	tickets chan struct{} // full when all workers are busy and the queue is full
 	workers chan struct{} // full when all workers are busy
 	heavy   chan struct{} // full while a hash runs that takes over twice the memory of the policy
+	line    chan struct{} // full when as many callers wait for that as may
 	nobody  phcHash
 }
 
@@ -61,6 +65,7 @@ func NewHasher(c HasherConfig) *Hasher {
 		tickets: make(chan struct{}, c.Workers+c.Queue),
 		workers: make(chan struct{}, c.Workers),
 		heavy:   make(chan struct{}, 1),
+		line:    make(chan struct{}, 1+mostHeavyWaiting),
 	}
 	h.nobody = h.fresh()
 	_, _ = rand.Read(h.nobody.sum) // the hash of no password at all
@@ -126,31 +131,49 @@ func (h *Hasher) Weak(phc string) bool {
 // Stats tells how many hashes are being computed and how many callers wait.
 func (h *Hasher) Stats() HasherStats {
 	running, admitted := int64(len(h.workers)), int64(len(h.tickets))
-	return HasherStats{Running: running, Waiting: max(0, admitted-running)}
+	heavy := max(0, int64(len(h.line)-len(h.heavy)))
+	return HasherStats{Running: running, Waiting: max(0, admitted-running) + heavy}
 }
 
 // run computes one hash when its turn comes. The context counts while waiting only: Argon2 itself
 // cannot be interrupted.
 func (h *Hasher) run(ctx context.Context, job phcHash, password string) ([]byte, error) {
-	select {
-	case h.tickets <- struct{}{}:
-		defer func() { <-h.tickets }()
-	default:
-		return nil, iam.Unavailable(retryAfter, "Too many passwords are being checked on this node; try again in a moment.")
-	}
 	if job.params.MemoryKiB/2 > h.params.MemoryKiB {
 		// The policy tells how much memory the operator gives to hashing. Imported hashes may ask
-		// for up to 1 GiB each; one of them at a time has to do.
+		// for up to 1 GiB each; one of them at a time has to do. Who waits for that holds no ticket, or
+		// one account with such a hash could keep everybody else out.
+		if !admit(h.line) {
+			return nil, errBusy()
+		}
+		defer func() { <-h.line }()
 		if err := enter(ctx, h.heavy); err != nil {
 			return nil, err
 		}
 		defer func() { <-h.heavy }()
 	}
+	if !admit(h.tickets) {
+		return nil, errBusy()
+	}
+	defer func() { <-h.tickets }()
 	if err := enter(ctx, h.workers); err != nil {
 		return nil, err
 	}
 	defer func() { <-h.workers }()
 	return job.derive(password), nil
+}
+
+// admit takes a place in room if there is one.
+func admit(room chan struct{}) bool {
+	select {
+	case room <- struct{}{}:
+		return true
+	default:
+		return false
+	}
+}
+
+func errBusy() error {
+	return iam.Unavailable(retryAfter, "Too many passwords are being checked on this node; try again in a moment.")
 }
 
 // enter waits for a place in room.

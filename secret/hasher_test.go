@@ -105,6 +105,7 @@ func TestHasherWaitEndsWithContext(t *testing.T) {
 // Imported hashes may ask for sixteen times the memory of the policy, so they run one at a time.
 func TestHasherRunsOneHeavyHashAtATime(t *testing.T) {
 	h := NewHasher(HasherConfig{Params: cheap, Workers: 4, Queue: 4})
+	h.line <- struct{}{}
 	h.heavy <- struct{}{}
 	ctx, cancel := context.WithCancel(t.Context())
 	result := make(chan error, 1)
@@ -119,6 +120,7 @@ func TestHasherRunsOneHeavyHashAtATime(t *testing.T) {
 	cancel()
 	refused(t, <-result)
 	<-h.heavy
+	<-h.line
 	if _, err := h.Verify(t.Context(), "$argon2id$v=19$m=130,t=1,p=1$"+someSalt+"$"+someHash, "runs"); err != nil {
 		t.Errorf("a heavy hash on its own: %v", err)
 	}
@@ -171,4 +173,32 @@ func waitFor(t *testing.T, done func() bool) {
 			t.Fatal("waited in vain")
 		}
 	}
+}
+
+// One account with such a hash must not keep everybody else out.
+func TestHasherHeavyHashesLeaveTheQueueToOthers(t *testing.T) {
+	h := NewHasher(HasherConfig{Params: cheap, Workers: 1, Queue: 1})
+	for range cap(h.line) - 1 {
+		h.line <- struct{}{}
+	}
+	h.heavy <- struct{}{}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	result := make(chan error, 1)
+	heavy := "$argon2id$v=19$m=130,t=1,p=1$" + someSalt + "$" + someHash
+	go func() {
+		_, err := h.Verify(ctx, heavy, "waits")
+		result <- err
+	}()
+	waitFor(t, func() bool { return len(h.line) == cap(h.line) })
+	if _, err := h.Verify(t.Context(), heavy, "finds the line full"); err == nil {
+		t.Error("any number of callers may wait for a heavy hash")
+	} else {
+		refused(t, err)
+	}
+	if _, err := h.Hash(t.Context(), "passes by"); err != nil {
+		t.Errorf("an ordinary hash beside waiting heavy ones: %v", err)
+	}
+	cancel()
+	refused(t, <-result)
 }

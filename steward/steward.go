@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"slices"
 	"time"
 
 	"github.com/keystone-auth/keystone/fsm"
@@ -50,12 +49,15 @@ func (s *Steward) Run(ctx context.Context) {
 }
 
 func (s *Steward) round(ctx context.Context) error {
-	for _, duty := range []func(context.Context) error{s.initialize, s.settle, s.keepKey, s.reseal, s.expire} {
-		if err := duty(ctx); err != nil {
-			return err
-		}
+	if err := s.initialize(ctx); err != nil {
+		return err // a cluster that has settings and no roles would count as filled
 	}
-	return nil
+	// One that fails keeps none of the others from its work.
+	var failed []error
+	for _, duty := range []func(context.Context) error{s.settle, s.keepKey, s.reseal, s.expire} {
+		failed = append(failed, duty(ctx))
+	}
+	return errors.Join(failed...)
 }
 
 func (s *Steward) propose(ctx context.Context, cmd fsm.Command) error {
@@ -129,9 +131,6 @@ func (s *Steward) keepShared(ctx context.Context, keys []iam.Key) error {
 	}
 	if newestOf(keys).ID == key.ID {
 		return nil
-	}
-	if slices.ContainsFunc(keys, func(k iam.Key) bool { return k.ID == key.ID }) {
-		return errors.New("JWT_SECRET_KEY is one that was replaced before and still verifies: use a new one")
 	}
 	return s.propose(ctx, &fsm.AddKey{Key: key})
 }

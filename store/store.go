@@ -63,6 +63,9 @@ func Open(path string) (*Store, error) {
 }
 
 func openFile(path string) (*bolt.DB, error) {
+	if err := CheckWhole(path); err != nil {
+		return nil, err
+	}
 	db, err := bolt.Open(path, 0o600, &bolt.Options{
 		Timeout:        time.Second, // a double start is told at once
 		FreelistType:   bolt.FreelistMapType,
@@ -72,12 +75,38 @@ func openFile(path string) (*bolt.DB, error) {
 		return nil, fmt.Errorf("%s: %w", path, ErrInUse)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("the state file %s cannot be opened: %w", path, err)
+		return nil, fmt.Errorf("the state file %s cannot be opened (%w): %s", path, err, restoreIt)
 	}
 	if err := prepare(db); err != nil {
 		return nil, errors.Join(fmt.Errorf("%s: %w", path, err), db.Close())
 	}
 	return db, nil
+}
+
+// restoreIt is what to do about a file that is broken.
+const restoreIt = "put the data folder back as it was, or empty it and let this node join its cluster anew"
+
+// CheckWhole tells whether a bbolt file is as long as it says that it is. Opened for good, one that was
+// cut short would end the process at the first look behind its end. A file that is missing, in use or
+// unreadable passes: opening it says more.
+func CheckWhole(path string) error {
+	info, err := os.Stat(path)
+	if err != nil || info.Size() == 0 {
+		return nil
+	}
+	db, err := bolt.Open(path, 0o600, &bolt.Options{ReadOnly: true, Timeout: time.Second}) // looks at the first pages alone
+	if err != nil {
+		return nil
+	}
+	var size int64
+	err = db.View(func(tx *bolt.Tx) error {
+		size = tx.Size()
+		return nil
+	})
+	if err = errors.Join(err, db.Close()); err == nil && info.Size() < size {
+		return fmt.Errorf("the file %s is cut short, it has %d of %d bytes: %s", path, info.Size(), size, restoreIt)
+	}
+	return nil
 }
 
 // prepare makes the buckets of a new file and refuses a file that this build does not understand.
@@ -91,6 +120,8 @@ func prepare(db *bolt.DB) error {
 		return ErrNewerFormat
 	case meta.Format == Format:
 		return db.View(complete)
+	case meta.Format != 0:
+		return fmt.Errorf("the data has format %d, which this Keystone cannot bring to its own format %d: nothing was changed", meta.Format, Format)
 	}
 	return db.Update(func(tx *bolt.Tx) error {
 		if _, err := tx.CreateBucketIfNotExists([]byte(metaBucket)); err != nil {

@@ -153,6 +153,33 @@ func TestDamagedFilesAreRefused(t *testing.T) {
 	f("many pages of zeroes", make([]byte, 64<<10))
 }
 
+// A file that was cut short must end in a sentence: looking behind its end ends the process.
+func TestShortFilesAreRefused(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state.db")
+	s := openAt(t, path)
+	for n := range byte(200) {
+		update(t, s, func(tx *Tx) { tx.PutUser(user(n, "user"+string('a'+rune(n%26))+string('a'+rune(n/26)))) })
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, size := range []int{len(whole) / 2, 4 * os.Getpagesize(), 2 * os.Getpagesize(), os.Getpagesize() + 100, 10} {
+		if err := os.WriteFile(path, whole[:size], 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if s, err := Open(path); err == nil {
+			_ = s.Close()
+			t.Errorf("%d bytes of %d are opened", size, len(whole))
+		} else if !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "put the data folder back") {
+			t.Errorf("%d bytes of %d: %v", size, len(whole), err)
+		}
+	}
+}
+
 func TestMissingBucketIsRefused(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state.db")
 	s := openAt(t, path)

@@ -21,7 +21,20 @@ type memory struct {
 	tokens    *xsync.Map[string, struct{}] // jti
 	sessions  *xsync.Map[iam.ID, struct{}]
 	users     *xsync.Map[string, int64] // subject → Unix second up to which its tokens are dead
-	byClients *xsync.Map[string, int64] // client_id → the same
+	byClients *xsync.Map[string, cut]   // client_id → which of its tokens are dead
+}
+
+// cut separates the tokens of a client that are dead from those that may be alive.
+type cut struct {
+	generation uint64 // those of an earlier one are dead
+	before     int64  // of those that name none, the ones issued up to this Unix second
+}
+
+func (k cut) kills(c *token.Claims) bool {
+	if c.ClientGeneration == 0 { // of the old system
+		return c.IssuedAt <= k.before
+	}
+	return c.ClientGeneration < k.generation
 }
 
 func newMemory() *memory {
@@ -29,7 +42,7 @@ func newMemory() *memory {
 		rows: map[string]iam.Key{}, keys: new(token.KeySet),
 		clients: xsync.NewMap[string, iam.Client](),
 		tokens:  xsync.NewMap[string, struct{}](), sessions: xsync.NewMap[iam.ID, struct{}](),
-		users: xsync.NewMap[string, int64](), byClients: xsync.NewMap[string, int64](),
+		users: xsync.NewMap[string, int64](), byClients: xsync.NewMap[string, cut](),
 	}
 }
 
@@ -70,7 +83,7 @@ func (m *memory) revoke(r iam.Revocation, deleted bool) {
 	case iam.RevokedUser:
 		set(m.users, r.Subject, r.Before.Unix(), deleted)
 	case iam.RevokedClient:
-		set(m.byClients, r.Subject, r.Before.Unix(), deleted)
+		set(m.byClients, r.Subject, cut{r.Index, r.Before.Unix()}, deleted)
 	}
 }
 
@@ -82,8 +95,8 @@ func set[K comparable, V any](m *xsync.Map[K, V], key K, value V, deleted bool) 
 	}
 }
 
-// dead tells whether the token was taken away. Sessions and jtis say it exactly; the times of users
-// and clients are whole seconds, as iat is, and a token of that very second counts as dead.
+// dead tells whether the token was taken away. Sessions, jtis and the generations of clients say it
+// exactly; the times of users are whole seconds, as iat is, and a token of that very second is dead.
 func (m *memory) dead(c *token.Claims) bool {
 	if _, revoked := m.tokens.Load(c.ID); revoked {
 		return true
@@ -107,11 +120,11 @@ func (m *memory) dead(c *token.Claims) bool {
 // deadByClient: a client that is unknown here may have been made a moment ago on another node, so
 // only what is known speaks against a token.
 func (m *memory) deadByClient(c *token.Claims) bool {
-	if before, revoked := m.byClients.Load(c.ClientID); revoked && c.IssuedAt <= before {
+	if k, revoked := m.byClients.Load(c.ClientID); revoked && k.kills(c) {
 		return true
 	}
 	client, known := m.clients.Load(c.ClientID)
-	return known && !client.Active
+	return known && (!client.Active || c.ClientGeneration != 0 && c.ClientGeneration < client.Generation)
 }
 
 // load reads the whole picture from the store.

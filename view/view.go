@@ -91,13 +91,6 @@ func (v *View) Client(clientID string) (iam.Client, bool) {
 	return v.memory.Load().clients.Load(clientID)
 }
 
-// IssueAfter is the Unix second after which a token of the client must be issued to be alive: a
-// service token made in the very second of a revocation would be born dead.
-func (v *View) IssueAfter(clientID string) int64 {
-	before, _ := v.memory.Load().byClients.Load(clientID)
-	return before
-}
-
 // Stats is how much a View holds.
 type Stats struct {
 	Remembered  int // verified tokens

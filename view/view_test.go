@@ -9,6 +9,7 @@ import (
 	"github.com/keystone-auth/keystone/iam"
 	"github.com/keystone-auth/keystone/internal/teststate"
 	"github.com/keystone-auth/keystone/secret"
+	"github.com/keystone-auth/keystone/store"
 	"github.com/keystone-auth/keystone/token"
 	"github.com/keystone-auth/keystone/view"
 )
@@ -71,14 +72,28 @@ func (f *fixture) active(raw string) bool {
 func TestEachRevocationKills(t *testing.T) {
 	f := build(t)
 	session, user := iam.NewID(), iam.NewID()
+	person := iam.User{ID: iam.NewID(), Username: "ann", Email: "ann@example.org", PasswordHash: "hash", Active: true}
+	f.Must(t, &fsm.CreateUser{User: person})
+	digest := make([]byte, 32)
+	open := iam.Session{ID: iam.NewID(), UserID: person.ID, Family: digest, Refresh: digest, TokenID: "x", ExpiresAt: f.Now().Add(time.Hour)}
+	f.Must(t, &fsm.StartSession{Session: open, Proven: "hash"})
+	off := iam.Client{ID: iam.NewID(), ClientID: "off", Name: "off", Type: iam.Public, Active: true}
+	gone := iam.Client{ID: iam.NewID(), ClientID: "gone", Name: "gone", Type: iam.Public, Active: true}
+	f.Must(t, &fsm.CreateClient{Client: off})
+	f.Must(t, &fsm.CreateClient{Client: gone})
+	made := f.FSM.Applied()
+	off.Active = false
 	kinds := map[string]struct {
 		token func(*token.Claims)
 		cmd   fsm.Command
 	}{
-		"token":   {func(c *token.Claims) { c.ID = "j" }, &fsm.RevokeToken{Jti: "j"}},
-		"client":  {func(c *token.Claims) { c.ClientID = "shop" }, &fsm.RevokeIssued{Client: "shop"}},
-		"service": {func(c *token.Claims) { c.ClientID, c.Type = "cron", token.TypeService }, &fsm.RevokeIssued{Client: "cron"}},
-		"user":    {func(c *token.Claims) { c.Subject, c.SessionID = user.String(), iam.ID{} }, &fsm.RevokeIssued{User: user}},
+		"token":           {func(c *token.Claims) { c.ID = "j" }, &fsm.RevokeToken{Jti: "j"}},
+		"client":          {func(c *token.Claims) { c.ClientID = "shop" }, &fsm.RevokeIssued{Client: "shop"}},
+		"service":         {func(c *token.Claims) { c.ClientID, c.Type = "cron", token.TypeService }, &fsm.RevokeIssued{Client: "cron"}},
+		"user":            {func(c *token.Claims) { c.Subject, c.SessionID = user.String(), iam.ID{} }, &fsm.RevokeIssued{User: user}},
+		"session":         {func(c *token.Claims) { c.SessionID = open.ID }, &fsm.EndSessions{User: person.ID, Session: open.ID}},
+		"disabled client": {func(c *token.Claims) { c.ClientID, c.ClientGeneration = off.ClientID, 1<<40 }, &fsm.UpdateClient{Client: off}},
+		"deleted client":  {func(c *token.Claims) { c.ClientID, c.ClientGeneration = gone.ClientID, made }, &fsm.DeleteClient{ID: gone.ID}},
 	}
 	bystander := f.issue(t, func(c *token.Claims) { c.SessionID = session })
 	for name, k := range kinds {
@@ -133,10 +148,17 @@ func TestKeyThatIsGoneTakesItsTokens(t *testing.T) {
 	if !f.active(raw) {
 		t.Fatal("a good token is not active")
 	}
-	f.view.Commit(nil)
+	var keys []iam.Key
+	if err := f.Store.View(func(r *store.Reader) error { keys = r.Keys(); return nil }); err != nil {
+		t.Fatal(err)
+	}
 	f.addKey(t, f.Now()+1)
 	if !f.active(raw) {
 		t.Error("a token died when another key was added")
+	}
+	f.view.Commit([]store.Change{{Row: keys[0], Deleted: true}})
+	if f.active(raw) {
+		t.Error("a remembered token outlives the key that signed it")
 	}
 }
 

@@ -17,9 +17,7 @@ import (
 )
 
 func adminCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "admin", Short: "Manage administrators", Args: cobra.NoArgs}
-	cmd.AddCommand(adminCreateCommand())
-	return cmd
+	return group("admin", "Manage administrators", adminCreateCommand())
 }
 
 func adminCreateCommand() *cobra.Command {
@@ -66,11 +64,11 @@ func passwordFrom(path string, stdin io.Reader) (string, error) {
 		text, err = os.ReadFile(path)
 	}
 	if err != nil {
-		return "", fmt.Errorf("the password file cannot be read: %w", err)
+		return "", fmt.Errorf("the password file cannot be read: %w: name one that this user may read", err)
 	}
 	password := strings.TrimRight(string(text), "\r\n")
 	if password == "" {
-		return "", fmt.Errorf("the password file %s is empty", path)
+		return "", fmt.Errorf("the password file %s is empty: write the password into it", path)
 	}
 	return password, nil
 }

@@ -14,9 +14,7 @@ import (
 )
 
 func clusterCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "cluster", Short: "Look at the cluster", Args: cobra.NoArgs}
-	cmd.AddCommand(clusterStatusCommand())
-	return cmd
+	return group("cluster", "Look at the cluster", clusterStatusCommand())
 }
 
 func clusterStatusCommand() *cobra.Command {
@@ -58,9 +56,19 @@ func printStatus(out io.Writer, status api.Cluster) {
 	t.SetOutputMirror(out)
 	t.AppendHeader(table.Row{"node", "role", "state", "http", "cluster", "version", "applied", "lag", "state hash"})
 	for _, n := range status.Nodes {
-		t.AppendRow(table.Row{n.Name, n.Role, n.State, n.HTTP, n.Address, n.Version, n.AppliedIndex, n.Lag, agreement(n)})
+		applied, lag := progress(n)
+		t.AppendRow(table.Row{n.Name, n.Role, n.State, n.HTTP, n.Address, n.Version, applied, lag, agreement(n)})
 	}
 	t.Render()
+}
+
+// progress is how far a node has come. Of one that does not answer nobody knows, and a lag of 0 would
+// be the best of news.
+func progress(n api.Node) (applied, lag any) {
+	if n.State != "alive" {
+		return "-", "-"
+	}
+	return n.AppliedIndex, n.Lag
 }
 
 func agreement(n api.Node) string {

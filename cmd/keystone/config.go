@@ -37,7 +37,7 @@ type setting struct {
 	env    string
 	std    string // the default, as it would be written
 	doc    string // for the help
-	want   string // what a value looks like; empty where set says so itself
+	want   string // what a value looks like; empty where set says so itself, of cluster secrets
 	secret bool   // never shown; may come from the file that env_FILE names
 	set    func(c *Config, value string) error
 }
@@ -83,7 +83,7 @@ func (s setting) find(flags *pflag.FlagSet, env map[string]string) (source, valu
 		}
 		text, err := os.ReadFile(path)
 		if err != nil {
-			return "", "", fmt.Errorf("%s_FILE names a file that cannot be read: %w", s.env, err)
+			return "", "", fmt.Errorf("%s_FILE names a file that cannot be read: %w: name one that this user may read, or unset it", s.env, err)
 		}
 		return s.env + "_FILE", strings.TrimRight(string(text), "\r\n"), nil
 	}
@@ -96,8 +96,8 @@ func (s setting) find(flags *pflag.FlagSet, env map[string]string) (source, valu
 // complaint is the sentence about a value that cannot be used.
 func (s setting) complaint(source, value string, err error) error {
 	switch {
-	case s.want == "":
-		return fmt.Errorf("%s: %w", source, err)
+	case s.want == "": // the cluster secrets
+		return fmt.Errorf("%s: %w; for a new cluster, keystone secret new makes one", source, err)
 	case s.secret:
 		return fmt.Errorf("%s must be %s", source, s.want)
 	}
@@ -160,6 +160,9 @@ func (c *Config) finishCluster() error {
 	case len(n.Initial) > 0 && own < 0:
 		return fmt.Errorf("--initial lists no node named %q, which is this one's name: add it, or set --name to one of the list", n.Name)
 	case own >= 0:
+		if err := c.checkOwn(n.Initial[own]); err != nil {
+			return err
+		}
 		n.Advertise = either(n.Advertise, n.Initial[own].Address)
 	case n.Bind == "" && n.Advertise == "":
 		return errors.New("--join needs --cluster: the address at which the other nodes reach this one, such as 10.0.0.7:7400")
@@ -170,6 +173,33 @@ func (c *Config) finishCluster() error {
 		return fmt.Errorf("the other nodes cannot reach this one at %s: add --advertise with the address at which they do, such as 10.0.0.7:7400", n.Advertise)
 	}
 	return nil
+}
+
+// checkOwn compares what the list says of this node with what was said of it alone. The others look for
+// it where the list says; and a command line that was copied from another node and changed in half
+// would start a second process that calls itself by that one's name.
+func (c *Config) checkOwn(listed cluster.Peer) error {
+	n := &c.Node
+	flag, said := "--advertise", n.Advertise
+	switch {
+	case said == listed.Address || said == "" && (n.Bind == "" || binds(n.Bind, listed.Address)):
+		return nil
+	case said == "":
+		flag, said = "--cluster", n.Bind
+	case c.announced != "":
+		flag = "--cluster"
+	}
+	return fmt.Errorf("--initial says that %s is at %s, and %s says %s: correct one of them, or give this node its own name",
+		listed.Name, listed.Address, flag, said)
+}
+
+// binds tells whether whoever listens at bind is reached at the listed address, as far as one can see.
+func binds(bind, listed string) bool {
+	host, port, _ := net.SplitHostPort(bind)
+	_, wanted, _ := net.SplitHostPort(listed)
+	ip := net.ParseIP(host)
+	everywhere := host == "" || ip != nil && ip.IsUnspecified()
+	return bind == listed || everywhere && port == wanted
 }
 
 func either(a, b string) string {

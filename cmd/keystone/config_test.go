@@ -93,6 +93,11 @@ func TestCluster(t *testing.T) {
 	}
 	f("--name a --initial a=10.0.0.1:7400,b=10.0.0.2:7400", want{"a", "10.0.0.1:7400", "10.0.0.1:7400"})
 	f("--name b --initial a=10.0.0.1:7400,b=10.0.0.2:7400 --cluster :7400", want{"b", ":7400", "10.0.0.2:7400"})
+	f("--name a --initial a=10.0.0.1:7400 --cluster 10.0.0.1:7400", want{"a", "10.0.0.1:7400", "10.0.0.1:7400"})
+	f("--name a --initial a=10.0.0.1:7400 --cluster 0.0.0.0:7400", want{"a", "0.0.0.0:7400", "10.0.0.1:7400"})
+	f("--name a --initial a=[2001:db8::1]:7400 --cluster [::]:7400", want{"a", "[::]:7400", "[2001:db8::1]:7400"})
+	f("--name a --initial a=ks-0.ks:7400 --cluster 172.17.0.2:7401,ks-0.ks:7400", want{"a", "172.17.0.2:7401", "ks-0.ks:7400"})
+	f("--name a --initial a=ks-0.ks:7400 --cluster :7401 --advertise ks-0.ks:7400", want{"a", ":7401", "ks-0.ks:7400"})
 	f("--name d --join 10.0.0.1:7400 --cluster 10.0.0.4:7400", want{"d", "10.0.0.4:7400", "10.0.0.4:7400"})
 	f("--name d --join 10.0.0.1:7400 --cluster 0.0.0.0:7400,ks-0.ks:7400", want{"d", "0.0.0.0:7400", "ks-0.ks:7400"})
 	f("--name d --cluster 0.0.0.0:7400 --advertise ks-0.ks:7400", want{"d", "0.0.0.0:7400", "ks-0.ks:7400"})
@@ -152,12 +157,38 @@ func TestRefusals(t *testing.T) {
 	f("--initial a=10.0.0.1:7400,b=10.0.0.1:7400", "", "--initial must be a list")
 	f("--initial a=:7400", "", "--initial must be a list")
 	f("--name c --initial a=10.0.0.1:7400", "", "--initial lists no node named \"c\"")
+	f("--name a --initial a=127.0.0.1:9341 --cluster 127.0.0.1:9349", "", "--initial says that a is at 127.0.0.1:9341, and --cluster says 127.0.0.1:9349: correct one of them, or give this node its own name")
+	f("--name a --initial a=10.0.0.1:7400,b=10.0.0.2:7400 --cluster 10.0.0.2:7400", "", "--initial says that a is at 10.0.0.1:7400, and --cluster says 10.0.0.2:7400")
+	f("--name a --initial a=10.0.0.1:7400 --cluster :7401", "", "--initial says that a is at 10.0.0.1:7400, and --cluster says :7401")
+	f("--name a --initial a=10.0.0.1:7400 --advertise 10.0.0.2:7400", "", "--initial says that a is at 10.0.0.1:7400, and --advertise says 10.0.0.2:7400")
+	f("--name a --initial a=10.0.0.1:7400 --cluster :7400,10.0.0.2:7400", "", "--initial says that a is at 10.0.0.1:7400, and --cluster says 10.0.0.2:7400")
+	for _, url := range []string{"auth.example.com", "ftp://auth.example.com", "https://", "https://auth.example.com/auth", "https://auth.example.com?x", "https://auth.example.com#x", "https://me@auth.example.com", "https://auth.example.com//"} {
+		f("", "KEYSTONE_PUBLIC_URL="+url, "KEYSTONE_PUBLIC_URL must be a URL without a path such as https://auth.example.com")
+	}
+	f("", "JWT_ISSUER=key\x00stone", "JWT_ISSUER must be 1 to 255 characters")
+	f("", "JWT_ISSUER=key\xffstone", "JWT_ISSUER must be 1 to 255 characters")
+	f("", "JWT_ISSUER="+strings.Repeat("x", 256), "JWT_ISSUER must be 1 to 255 characters")
 	f("--name a --initial a=10.0.0.1:7400 --join 10.0.0.1:7400", "", "--initial and --join exclude each other")
 	f("--join 10.0.0.1", "", "--join must be addresses")
 	f("--join 10.0.0.1:7400", "", "--join needs --cluster")
 	f("--cluster 0.0.0.0:7400 --join 10.0.0.1:7400", "", "the other nodes cannot reach this one at 0.0.0.0:7400")
 	f("--cluster :7400", "", "the other nodes cannot reach this one at :7400")
 	f("--cluster 10.0.0.1:7400,10.0.0.2:7400 --advertise 10.0.0.3:7400", "", "--cluster and --advertise name two addresses")
+}
+
+// TestTextsOfOneLine looks at values which a shell or a file made longer than they were meant to be.
+func TestTextsOfOneLine(t *testing.T) {
+	for _, issuer := range []string{"keystone auth", "keystone\n", " keystone", "key\u2028stone", "key\tstone"} {
+		if _, err := load(t, "", "JWT_ISSUER="+issuer); err == nil || strings.Contains(err.Error(), "\n") {
+			t.Errorf("the issuer %q: %v", issuer, err)
+		}
+	}
+	for given, want := range map[string]string{"https://auth.example.com": "https://auth.example.com", "http://[::1]:8000/": "http://[::1]:8000"} {
+		c, err := load(t, "", "KEYSTONE_PUBLIC_URL="+given, "JWT_ISSUER="+want)
+		if err != nil || c.Node.PublicURL != want || c.Node.Settings.Issuer != want {
+			t.Errorf("%s became %q: %v", given, c.Node.PublicURL, err)
+		}
+	}
 }
 
 func TestSecretFiles(t *testing.T) {

@@ -29,6 +29,7 @@ type devOptions struct {
 
 func devCommand() *cobra.Command {
 	var o devOptions
+	var nodes, port string
 	cmd := &cobra.Command{
 		Use:   "dev",
 		Short: "Run a whole cluster on this machine, to try things",
@@ -46,16 +47,26 @@ This is for trying and for tests: the credentials lie in dev.json in the data fo
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o.nodesSet, o.portSet = cmd.Flags().Changed("nodes"), cmd.Flags().Changed("port")
+			if err := o.read(nodes, port); err != nil {
+				return err
+			}
 			return runDev(cmd.Context(), o, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
 	f := cmd.Flags()
-	f.IntVar(&o.nodes, "nodes", 3, "how many nodes, 1 to 9")
-	f.IntVar(&o.port, "port", 8000, "HTTP port of the first node; the others get those that follow")
+	f.StringVar(&nodes, "nodes", "3", "how many nodes, 1 to 9")
+	f.StringVar(&port, "port", "8000", "HTTP port of the first node; the others get those that follow")
 	f.StringVar(&o.data, "data", "", "folder for the data of all nodes (default: a fresh temporary one)")
 	f.BoolVar(&o.json, "json", false, "print one line of JSON once the nodes serve, and everything else on standard error")
 	f.BoolVar(&o.noRateLimit, "no-rate-limit", false, "switch all rate limits off")
 	return cmd
+}
+
+func (o *devOptions) read(nodes, port string) (err error) {
+	if o.nodes, err = wholeNumber("nodes", nodes, 1, 9); err == nil {
+		o.port, err = wholeNumber("port", port, 1, 65536-o.nodes)
+	}
+	return err
 }
 
 // runDev runs the cluster until a signal ends it.
@@ -64,7 +75,7 @@ func runDev(ctx context.Context, o devOptions, out, progress io.Writer) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	terminal := isatty.IsTerminal(os.Stderr.Fd())
-	signals := make(chan os.Signal, 4)
+	signals := make(chan os.Signal, 64) // however many SIGHUPs wait, Ctrl-C must not be lost behind them
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	defer signal.Stop(signals)
 
@@ -74,18 +85,27 @@ func runDev(ctx context.Context, o devOptions, out, progress io.Writer) error {
 	}
 	defer d.close()
 	f := &fleet{dev: d, options: o, progress: progress, signals: signals, exits: make(chan exit, 64)}
-	defer f.stop()
-	fmt.Fprintf(progress, "starting %d nodes, with their data in %s\n", len(d.Nodes), d.path)
+	err = f.run(ctx, out, terminal)
+	unclean := f.stop()
+	if err != nil {
+		return err // what nodes do that are ended for it is no news
+	}
+	return unclean
+}
+
+// run starts the nodes, says where they are and waits until somebody ends them.
+func (f *fleet) run(ctx context.Context, out io.Writer, terminal bool) error {
+	fmt.Fprintf(f.progress, "starting %d nodes, with their data in %s\n", len(f.dev.Nodes), f.dev.path)
 	if err := f.startAll(); err != nil {
 		return err
 	}
 	starting, cancel := context.WithTimeout(ctx, servingWithin)
 	defer cancel()
-	err = f.whileStarting(starting, func(ctx context.Context) error {
-		if err := waitServing(ctx, d); err != nil {
+	err := f.whileStarting(starting, func(ctx context.Context) error {
+		if err := waitServing(ctx, f.dev); err != nil {
 			return err
 		}
-		return d.setUp(ctx)
+		return f.dev.setUp(ctx)
 	})
 	if errors.Is(err, errInterrupted) {
 		return nil

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -98,6 +99,7 @@ func freePorts(t *testing.T, count int) (first int) {
 // TestDev is the first quarter of an hour of a newcomer: log in on one node, verify on another,
 // revoke on the third; kill a node, go on, bring it back; stop, start again.
 func TestDev(t *testing.T) {
+	t.Setenv("KEYSTONE_PUBLIC_URL", "https://auth.example.com/")
 	data, port := filepath.Join(t.TempDir(), "cluster"), freePorts(t, 3)
 	dev := startDev(t, "--data", data, "--port", strconv.Itoa(port))
 	if len(dev.Nodes) != 3 || dev.Admin.Username != "admin" || dev.Client.ID != "demo-service" {
@@ -114,6 +116,9 @@ func TestDev(t *testing.T) {
 		}
 	}
 	dev.loginVerifyRevoke(t, 0, 1, 2)
+	if said := dev.fetch(t, 1, "/.well-known/oauth-authorization-server"); !strings.Contains(said, `"https://auth.example.com/oauth2/token"`) {
+		t.Errorf("the metadata does not say how clients reach the cluster: %s", said)
+	}
 
 	victim := dev.Nodes[1]
 	if err := syscall.Kill(victim.PID, syscall.SIGKILL); err != nil {
@@ -222,6 +227,20 @@ func (r *devRun) node(t *testing.T, i int) *client.Client {
 	}
 	t.Cleanup(c.Close)
 	return c
+}
+
+func (r *devRun) fetch(t *testing.T, i int, path string) string {
+	t.Helper()
+	resp, err := http.Get(r.Nodes[i].HTTP + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }
 
 func (r *devRun) ready(t *testing.T, i int) bool {

@@ -31,6 +31,7 @@ type fleet struct {
 	progress io.Writer
 	signals  <-chan os.Signal
 	running  []*exec.Cmd // by node; nil where it is down
+	logFrom  []int64     // by node: where in its log the present run begins
 	exits    chan exit
 }
 
@@ -42,7 +43,7 @@ type exit struct {
 }
 
 func (f *fleet) startAll() error {
-	f.running = make([]*exec.Cmd, len(f.dev.Nodes))
+	f.running, f.logFrom = make([]*exec.Cmd, len(f.dev.Nodes)), make([]int64, len(f.dev.Nodes))
 	for i := range f.dev.Nodes {
 		if err := f.start(i); err != nil {
 			return err
@@ -57,10 +58,10 @@ func (f *fleet) start(i int) error {
 	n := f.dev.Nodes[i]
 	folder := f.dev.folder(n)
 	if err := os.MkdirAll(folder, 0o700); err != nil {
-		return fmt.Errorf("the folder of %s cannot be made: %w", n.Name, err)
+		return fmt.Errorf("the folder of %s cannot be made: %w: start with another --data", n.Name, err)
 	}
 	if err := node.WriteFile(node.SecretFile(folder), []byte(f.dev.Secret+"\n")); err != nil {
-		return fmt.Errorf("the cluster secret cannot be given to %s: %w", n.Name, err)
+		return fmt.Errorf("the cluster secret cannot be given to %s: %w: start with another --data", n.Name, err)
 	}
 	program, err := os.Executable()
 	if err != nil {
@@ -68,9 +69,12 @@ func (f *fleet) start(i int) error {
 	}
 	log, err := os.OpenFile(f.log(i), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
-		return fmt.Errorf("the log of %s cannot be written: %w", n.Name, err)
+		return fmt.Errorf("the log of %s cannot be written: %w: start with another --data", n.Name, err)
 	}
 	defer log.Close() // the process has its own handle
+	if f.logFrom[i], err = log.Seek(0, io.SeekEnd); err != nil {
+		return fmt.Errorf("the log of %s cannot be written: %w: start with another --data", n.Name, err)
+	}
 	cmd := exec.Command(program, f.arguments(n)...)
 	cmd.Env = nodeEnvironment(os.Environ())
 	cmd.Stdout, cmd.Stderr = log, log
@@ -137,7 +141,11 @@ func (f *fleet) whileStarting(ctx context.Context, work func(context.Context) er
 			return err
 		case e := <-f.exits:
 			f.running[e.index] = nil
-			return fmt.Errorf("%s did not start: %s", f.dev.Nodes[e.index].Name, f.lastWords(e.index))
+			reason, said := f.lastWords(e.index)
+			if !said {
+				reason = "see the end of " + f.log(e.index)
+			}
+			return fmt.Errorf("%s did not start: %s", f.dev.Nodes[e.index].Name, reason)
 		case s := <-f.signals:
 			if s != syscall.SIGHUP {
 				return errInterrupted
@@ -147,17 +155,14 @@ func (f *fleet) whileStarting(ctx context.Context, work func(context.Context) er
 }
 
 // lastWords is what a node that ended said at last, which is the reason if it had the time to say it.
-func (f *fleet) lastWords(i int) string {
+// What an earlier run of it said is not.
+func (f *fleet) lastWords(i int) (reason string, said bool) {
 	text, err := os.ReadFile(f.log(i))
-	if err != nil {
-		return err.Error()
+	if err != nil || f.logFrom[i] > int64(len(text)) {
+		return "", false
 	}
-	lines := bytes.Split(bytes.TrimSpace(text), []byte("\n"))
-	last := string(lines[len(lines)-1])
-	if reason, found := strings.CutPrefix(last, "keystone: "); found {
-		return reason
-	}
-	return "see the end of " + f.log(i)
+	lines := bytes.Split(bytes.TrimSpace(text[f.logFrom[i]:]), []byte("\n"))
+	return strings.CutPrefix(string(lines[len(lines)-1]), "keystone: ")
 }
 
 // ended notes that a node is down.
@@ -166,12 +171,19 @@ func (f *fleet) ended(e exit) {
 		return
 	}
 	f.running[e.index] = nil
-	how := "ended"
-	if e.err != nil {
-		how = e.err.Error()
-	}
 	fmt.Fprintf(f.progress, "%s (pid %d) is down: %s; kill -HUP %d starts it again\n",
-		f.dev.Nodes[e.index].Name, e.cmd.Process.Pid, how, os.Getpid())
+		f.dev.Nodes[e.index].Name, e.cmd.Process.Pid, f.how(e), os.Getpid())
+}
+
+// how is the way in which a node ended, in its own words if it had the time for some.
+func (f *fleet) how(e exit) string {
+	if reason, said := f.lastWords(e.index); said {
+		return reason
+	}
+	if e.err != nil {
+		return e.err.Error()
+	}
+	return "ended"
 }
 
 // settleWithin is how long the end of a node may be on its way to us when somebody who has just killed
@@ -201,22 +213,47 @@ func (f *fleet) revive() {
 }
 
 // stop ends all nodes: with a signal that lets them finish, then, for one that hangs or when somebody
-// presses Ctrl-C again, without.
-func (f *fleet) stop() {
-	left := f.signal(syscall.SIGTERM)
+// presses Ctrl-C again, without. The error names those that did not end as they should.
+func (f *fleet) stop() error {
+	left, killed := f.signal(syscall.SIGTERM), false
+	var unclean []string
 	patience := time.After(stopWithin)
 	for left > 0 {
 		select {
 		case e := <-f.exits:
+			if f.running[e.index] != e.cmd {
+				continue
+			}
 			f.running[e.index] = nil
 			left--
-		case <-f.signals:
-			f.signal(syscall.SIGKILL)
+			if e.unclean(killed) {
+				unclean = append(unclean, fmt.Sprintf("%s (%s)", f.dev.Nodes[e.index].Name, f.how(e)))
+			}
+		case s := <-f.signals:
+			if s != syscall.SIGHUP { // which asks for nodes, or comes from a terminal that is gone
+				killed = true
+				f.signal(syscall.SIGKILL)
+			}
 		case <-patience:
-			fmt.Fprintln(f.progress, "some nodes did not stop in time and are killed")
+			killed = true
 			f.signal(syscall.SIGKILL)
 		}
 	}
+	if unclean == nil {
+		return nil
+	}
+	return fmt.Errorf("not every node stopped cleanly: %s; see the end of their logs in %s", strings.Join(unclean, ", "), f.dev.path)
+}
+
+// unclean tells whether the end of a node is a fault of its own. A node that somebody else killed was
+// down, even where we hear of it only now.
+func (e exit) unclean(killed bool) bool {
+	var how *exec.ExitError
+	if !errors.As(e.err, &how) {
+		return e.err != nil
+	}
+	status, isStatus := how.Sys().(syscall.WaitStatus)
+	return killed || !isStatus || !status.Signaled() || status.Signal() != syscall.SIGKILL
 }
 
 // signal sends a signal to the nodes that run and returns how many these are.

@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -64,12 +65,6 @@ func (d *devCluster) file() string { return filepath.Join(d.path, "dev.json") }
 // openDev opens or makes the data folder and makes sure that the nodes can have their ports, before
 // any of them is started.
 func openDev(o devOptions) (*devCluster, error) {
-	if o.nodes < 1 || o.nodes > 9 {
-		return nil, errors.New("--nodes must be a number from 1 to 9")
-	}
-	if o.port < 1 || o.port+o.nodes > 65536 {
-		return nil, fmt.Errorf("--port must be a number from 1 to %d", 65536-o.nodes)
-	}
 	path, err := devFolder(o.data)
 	if err != nil {
 		return nil, err
@@ -95,11 +90,11 @@ func devFolder(path string) (string, error) {
 		return "", err
 	}
 	if err := os.MkdirAll(path, 0o700); err != nil {
-		return "", fmt.Errorf("the data folder cannot be made: %w", err)
+		return "", fmt.Errorf("the data folder cannot be made: %w: choose another one with --data", err)
 	}
 	entries, err := os.ReadDir(path)
 	if err != nil {
-		return "", fmt.Errorf("the data folder cannot be read: %w", err)
+		return "", fmt.Errorf("the data folder cannot be read: %w: run this as the user that owns it, or choose another one with --data", err)
 	}
 	if _, err := os.Stat(filepath.Join(path, "dev.lock")); err != nil && len(entries) > 0 {
 		return "", fmt.Errorf("the folder %s holds %s and no cluster of keystone dev: choose an empty one", path, entries[0].Name())
@@ -114,7 +109,7 @@ func (d *devCluster) prepare(o devOptions) error {
 	text, err := os.ReadFile(d.file())
 	known := err == nil
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("what the last keystone dev remembered cannot be read: %w", err)
+		return fmt.Errorf("what the last keystone dev remembered cannot be read: %w: start with another --data", err)
 	}
 	if known {
 		if err := json.Unmarshal(text, d); err != nil || len(d.Nodes) == 0 {
@@ -159,7 +154,7 @@ func (d *devCluster) save() error {
 		err = node.WriteFile(d.file(), append(text, '\n'))
 	}
 	if err != nil {
-		return fmt.Errorf("the ports and credentials cannot be kept: %w", err)
+		return fmt.Errorf("the ports and credentials cannot be kept: %w: start with another --data", err)
 	}
 	return nil
 }
@@ -173,17 +168,24 @@ func (d *devCluster) claimPorts(known bool) error {
 	}
 	for i := range d.Nodes {
 		n := &d.Nodes[i]
-		if !freeBy(patience, n.address()) {
+		if d.isClusterPort(n.Port) {
+			return fmt.Errorf("port %d, which %s is to serve on, is one at which the nodes know each other: choose others with --port, such as --port %d", n.Port, n.Name, otherPort(n.Port))
+		}
+		if !freeBy(patience, free, n.address()) {
 			return fmt.Errorf("port %d, which %s is to serve on, is in use: choose others with --port, such as --port %d", n.Port, n.Name, otherPort(n.Port))
 		}
 		if n.ClusterPort == 0 {
-			n.ClusterPort = pickPort()
+			n.ClusterPort = d.pickPort()
 		}
-		if !freeBy(patience, n.clusterAddress()) {
+		if !freeBy(patience, freeForCluster, n.clusterAddress()) {
 			return fmt.Errorf("port %d, at which the other nodes know %s, is in use: stop the program that has it, or start with another --data", n.ClusterPort, n.Name)
 		}
 	}
 	return nil
+}
+
+func (d *devCluster) isClusterPort(port int) bool {
+	return slices.ContainsFunc(d.Nodes, func(n devNode) bool { return n.ClusterPort == port })
 }
 
 func otherPort(port int) int {
@@ -194,17 +196,19 @@ func otherPort(port int) int {
 }
 
 // pickPort finds a free port below those that systems give to outgoing connections, or one of these
-// could have it when the cluster is started again.
-func pickPort() int {
+// could have it when the cluster is started again. None of the nodes runs yet, so that a port which
+// another of them is to have looks free.
+func (d *devCluster) pickPort() int {
 	for {
 		port := 20_000 + rand.IntN(10_000) //nolint:gosec // any port is as good as another
-		if free(net.JoinHostPort("127.0.0.1", strconv.Itoa(port))) {
+		ours := d.isClusterPort(port) || slices.ContainsFunc(d.Nodes, func(n devNode) bool { return n.Port == port })
+		if !ours && freeForCluster(devNode{ClusterPort: port}.clusterAddress()) {
 			return port
 		}
 	}
 }
 
-func freeBy(patience time.Time, address string) bool {
+func freeBy(patience time.Time, free func(string) bool, address string) bool {
 	for !free(address) {
 		if time.Now().After(patience) {
 			return false
@@ -220,6 +224,15 @@ func free(address string) bool {
 		return false
 	}
 	return l.Close() == nil
+}
+
+// freeForCluster asks for UDP too, over which the nodes gossip.
+func freeForCluster(address string) bool {
+	c, err := net.ListenPacket("udp", address)
+	if err != nil {
+		return false
+	}
+	return c.Close() == nil && free(address)
 }
 
 // waitServing returns when every node is ready for traffic.

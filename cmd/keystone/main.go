@@ -40,6 +40,7 @@ To run a node:  keystone serve     alone on 127.0.0.1:8000, unless it is told mo
 		SilenceUsage:  true, // an error is one sentence; the help is for those who ask
 		SilenceErrors: true,
 	}
+	root.SetFlagErrorFunc(flagError)
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(serveCommand(), devCommand(), adminCommand(), clusterCommand(), healthCommand(), secretCommand(), versionCommand(), environmentTopic())
 	return root

@@ -9,8 +9,7 @@ import (
 )
 
 func secretCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "secret", Short: "Make cluster secrets", Args: cobra.NoArgs}
-	cmd.AddCommand(&cobra.Command{
+	return group("secret", "Make cluster secrets", &cobra.Command{
 		Use:   "new",
 		Short: "Print a new cluster secret",
 		Long: `Prints a new secret for a new cluster. Every node is given the same one, by KEYSTONE_SECRET, by the
@@ -23,5 +22,4 @@ node of the cluster.`,
 			fmt.Fprintln(cmd.OutOrStdout(), secret.NewClusterSecret().Reveal())
 		},
 	})
-	return cmd
 }

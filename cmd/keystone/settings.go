@@ -4,6 +4,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"net/url"
 	"regexp"
 	"slices"
 	"strconv"
@@ -46,6 +47,11 @@ var settings = []setting{
 			c.Port = v
 			return err
 		},
+	},
+	{
+		env: "KEYSTONE_PUBLIC_URL", doc: "how clients reach the cluster, for /.well-known/oauth-authorization-server (default: as each request names the server)",
+		want: "a URL without a path such as https://auth.example.com",
+		set:  publicURL,
 	},
 	{
 		flag: "cluster", env: "KEYSTONE_CLUSTER", doc: "address to listen on for the other nodes, and after a comma the one at which they reach it",
@@ -95,7 +101,8 @@ var settings = []setting{
 	},
 	{
 		env: "JWT_ISSUER", std: "keystone-auth", doc: "issuer of the tokens, and their audience where the client has none",
-		set: text(func(c *Config) *string { return &c.Node.Settings.Issuer }, nil),
+		want: "1 to 255 characters without spaces and line breaks, such as keystone-auth or https://auth.example.com",
+		set:  text(func(c *Config) *string { return &c.Node.Settings.Issuer }, issuerForm),
 	},
 	{
 		env: "JWT_ALGORITHM", std: "ES256", doc: "how tokens are signed: " + strings.Join(iam.Algorithms, ", "),
@@ -222,6 +229,11 @@ var settings = []setting{
 // nodeName keeps names usable in lists, in logs and as parts of host names.
 var nodeName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$`)
 
+// issuerForm keeps out what a file with a line break at its end, or a misplaced quotation mark, brings
+// along: it would be in every token, and services that compare it by eye would never find out. The
+// last of the characters is what stands for bytes that are not UTF-8.
+var issuerForm = regexp.MustCompile(`^[^\pC\pZ\x{FFFD}]{1,255}$`)
+
 var errForm = errors.New("not of that form")
 
 func refuse(bad bool) error {
@@ -300,6 +312,18 @@ func rate(env, what string, of func(*limit.Set) *limit.Limit) setting {
 			return err
 		},
 	}
+}
+
+// publicURL takes where the cluster is, to which paths are then added.
+func publicURL(c *Config, v string) error {
+	v = strings.TrimSuffix(v, "/")
+	u, err := url.Parse(v)
+	if err != nil {
+		return err
+	}
+	c.Node.PublicURL = v
+	plain := u.Scheme + "://" + u.Host
+	return refuse(u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || v != plain)
 }
 
 func clusterAddress(c *Config, v string) error {

@@ -83,7 +83,9 @@ func startFleet(t *testing.T) *fleet {
 
 // freePorts returns a port which is free together with those that follow.
 func freePorts(t *testing.T, n int) int {
-	for port := 20000 + os.Getpid()%20000; port < 60000; port += n {
+	// Above what keystone dev takes for its cluster ports, and below what the system gives to outgoing
+	// connections: a node that was killed must find its port free.
+	for port := 30_000 + os.Getpid()%2_000; port < 32_700; port += n {
 		free := 0
 		for i := range n {
 			l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port+i))
@@ -114,8 +116,9 @@ func (f *fleet) start() {
 	if err := f.cmd.Start(); err != nil {
 		f.t.Fatal(err)
 	}
+	impatient := time.AfterFunc(2*patience, func() { _ = f.cmd.Process.Kill() })
 	line, err := bufio.NewReader(out).ReadBytes('\n')
-	if err != nil {
+	if !impatient.Stop() || err != nil {
 		f.showLogs()
 		f.t.Fatalf("keystone dev said nothing: %v", err)
 	}

@@ -5,12 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"path/filepath"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/keystone-auth/keystone/api"
 	"github.com/keystone-auth/keystone/client"
+	"github.com/keystone-auth/keystone/store"
+	"github.com/keystone-auth/keystone/token"
 )
 
 const password = "Zx9!kestrel-Moor"
@@ -22,6 +25,7 @@ type worker struct {
 	nodes   []*client.Client
 	user    string // id of the user, as the registration answered
 	refresh string // the refresh token that was acknowledged last
+	rotated uint64 // acknowledged refreshes since the login
 	revoked []string
 	rounds  int
 }
@@ -80,16 +84,15 @@ func (w *worker) register(ctx context.Context) error {
 func (w *worker) login(ctx context.Context) error {
 	return w.try(ctx, "", func(ctx context.Context, c *client.Client) error {
 		tokens, err := c.Login(ctx, api.TokenRequest{Username: w.name, Password: password})
-		w.refresh = tokens.RefreshToken
+		w.refresh, w.rotated = tokens.RefreshToken, 0
 		return err
 	})
 }
 
-func (w *worker) round(ctx context.Context) error {
-	var access string
-	key := fmt.Sprintf("refresh-%d", w.rounds)
+// rotate exchanges the refresh token, and returns the access token that came with the next one.
+func (w *worker) rotate(ctx context.Context, key string) (access string, err error) {
 	presented := w.refresh
-	err := w.try(ctx, key, func(ctx context.Context, c *client.Client) error {
+	err = w.try(ctx, key, func(ctx context.Context, c *client.Client) error {
 		tokens, err := c.Refresh(ctx, api.RefreshRequest{RefreshToken: presented})
 		if err == nil {
 			w.refresh, access = tokens.RefreshToken, tokens.AccessToken
@@ -97,7 +100,16 @@ func (w *worker) round(ctx context.Context) error {
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("refresh: %w", err)
+		return "", fmt.Errorf("refresh: %w", err)
+	}
+	w.rotated++
+	return access, nil
+}
+
+func (w *worker) round(ctx context.Context) error {
+	access, err := w.rotate(ctx, fmt.Sprintf("refresh-%d", w.rounds))
+	if err != nil {
+		return err
 	}
 	switch w.rounds % 4 {
 	case 1:
@@ -116,30 +128,52 @@ func (w *worker) round(ctx context.Context) error {
 	return nil
 }
 
-// verify holds the cluster to what it acknowledged.
+// verify holds the cluster to what it acknowledged. A node that is busy may be asked again.
 func (w *worker) verify(t *testing.T, f *fleet) {
 	t.Helper()
 	for _, access := range w.revoked {
 		for i := range f.Nodes {
-			answer, err := f.operator(i).Introspect(t.Context(), access)
-			if err != nil || answer.Active {
-				t.Errorf("%s: a revoked token is active on %s: %v", w.name, f.Nodes[i].Name, err)
-			}
+			poll(t, w.name+": "+f.Nodes[i].Name+" does not introspect", func() error {
+				answer, err := f.operator(i).Introspect(t.Context(), access)
+				if answer.Active {
+					t.Fatalf("%s: a revoked token is active on %s", w.name, f.Nodes[i].Name)
+				}
+				return err
+			})
 		}
 	}
 	if w.refresh == "" {
 		t.Errorf("%s: never logged in", w.name)
 		return
 	}
-	tokens, err := w.nodes[0].Refresh(t.Context(), api.RefreshRequest{RefreshToken: w.refresh})
+	access, err := w.rotate(t.Context(), fmt.Sprintf("verify-%d", w.rotated))
 	if err != nil {
 		t.Errorf("%s: the refresh token that was acknowledged last is not good: %v", w.name, err)
 		return
 	}
-	w.refresh = tokens.RefreshToken
-	profile, err := w.nodes[1].WithToken(tokens.AccessToken).Profile(t.Context())
-	if err != nil || profile.ID != w.user {
-		t.Errorf("%s: is user %s, want %s: %v", w.name, profile.ID, w.user, err)
+	err = w.try(t.Context(), "", func(ctx context.Context, c *client.Client) error {
+		profile, err := c.WithToken(access).Profile(ctx)
+		if err == nil && profile.ID != w.user {
+			t.Errorf("%s: is user %s, want %s", w.name, profile.ID, w.user)
+		}
+		return err
+	})
+	if err != nil {
+		t.Errorf("%s: profile: %v", w.name, err)
+	}
+}
+
+// once holds the state on disk to what was acknowledged: each refresh was made once, however often it
+// was sent.
+func (w *worker) once(t *testing.T, r *store.Reader) {
+	t.Helper()
+	refresh, err := token.ParseRefreshToken(w.refresh)
+	if err != nil {
+		t.Fatal(err)
+	}
+	session, ok := r.Session(refresh.Session())
+	if !ok || session.Rotations != w.rotated {
+		t.Errorf("%s: the session was refreshed %d times (there: %v), and %d refreshes were acknowledged", w.name, session.Rotations, ok, w.rotated)
 	}
 }
 
@@ -178,6 +212,26 @@ func (l *load) end() (rounds int) {
 		rounds += w.rounds
 	}
 	return rounds
+}
+
+// once looks at the state of every node. The nodes must be down.
+func (l *load) once(f *fleet) {
+	l.t.Helper()
+	for i := range f.Nodes {
+		s, err := store.Open(filepath.Join(f.folder(i), "state.db"))
+		if err != nil {
+			l.t.Fatal(err)
+		}
+		err = s.View(func(r *store.Reader) error {
+			for _, w := range l.workers {
+				w.once(l.t, r)
+			}
+			return nil
+		})
+		if err := errors.Join(err, s.Close()); err != nil {
+			l.t.Error(err)
+		}
+	}
 }
 
 func (l *load) verify(f *fleet) {

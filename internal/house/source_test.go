@@ -168,3 +168,23 @@ func receiver(e ast.Expr) *ast.Ident {
 	}
 	return ast.NewIdent("_")
 }
+
+// TestOnlyTheStateMachineWrites keeps the writing half of the store to the rooms that may hold it. Everybody
+// gets the Store to read from, and whoever names its Tx could change the state of one node alone.
+func TestOnlyTheStateMachineWrites(t *testing.T) {
+	for _, f := range sources(t) {
+		if f.isTest() || strings.HasPrefix(f.name, "fsm/") || strings.HasPrefix(f.name, "store/") {
+			continue
+		}
+		ast.Inspect(f.tree, func(n ast.Node) bool {
+			s, ok := n.(*ast.SelectorExpr)
+			if !ok {
+				return true
+			}
+			if p, ok := s.X.(*ast.Ident); ok && p.Name == "store" && (s.Sel.Name == "Tx" || s.Sel.Name == "Stamp") {
+				t.Errorf("%s:%d: store.%s is for the state machine alone: propose a command", f.name, f.line(n.Pos()), s.Sel.Name)
+			}
+			return true
+		})
+	}
+}

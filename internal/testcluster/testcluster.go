@@ -1,6 +1,6 @@
 // Package testcluster starts one to five real nodes inside one test: real logs on disk, real TLS
-// between them, real HTTP in front. Nothing of a node is replaced; only its clocks run faster and its
-// password hashes are cheap.
+// between them, real HTTP in front. Nothing of a node is replaced; only its password hashes are cheap, and
+// what a machine under load cannot hurry along is given more time.
 //
 // When the test ends, the nodes that still run must agree about the state, and every state file must
 // pass its check.
@@ -62,10 +62,7 @@ func Start(t testing.TB, n int) *Cluster {
 	for _, peer := range initial {
 		config := node.Config{
 			Name: peer.Name, DataDir: filepath.Join(dir, peer.Name), HTTP: "127.0.0.1:0", Secret: shared,
-			Timings: cluster.Timings{
-				Heartbeat: 250 * time.Millisecond, Election: 250 * time.Millisecond, LeaderLease: 200 * time.Millisecond,
-				Retry: 50 * time.Millisecond, Stabilisation: 100 * time.Millisecond,
-			},
+			Timings: cluster.Timings{Retry: 50 * time.Millisecond, Stabilisation: 100 * time.Millisecond, Spread: patience},
 			Settings: iam.Settings{
 				Issuer: "keystone-auth", Algorithm: "ES256", AccessSeconds: 900, RefreshSeconds: 86400,
 				ServiceSeconds: 900, DefaultRole: iam.RoleUser,

@@ -50,11 +50,11 @@ type folder struct {
 // --data / must not lock everybody out of the machine.
 func openFolder(path string) (*folder, error) {
 	if err := os.MkdirAll(path, 0o700); err != nil {
-		return nil, fmt.Errorf("the data folder cannot be made: %w", err)
+		return nil, fmt.Errorf("the data folder cannot be made: %w: choose another one with --data", err)
 	}
 	entries, err := os.ReadDir(path)
 	if err != nil {
-		return nil, fmt.Errorf("the data folder cannot be read: %w", err)
+		return nil, unreadable(err)
 	}
 	if i := slices.IndexFunc(entries, foreign); i >= 0 && !IsUsed(path) {
 		return nil, fmt.Errorf("the folder %s is no data folder, for it holds %s: choose an empty one, or one that Keystone made", path, entries[i].Name())
@@ -70,6 +70,10 @@ func openFolder(path string) (*folder, error) {
 	return f, nil
 }
 
+func unreadable(err error) error {
+	return fmt.Errorf("the data folder cannot be read: %w: run this as the user that owns it, or choose another one with --data", err)
+}
+
 // foreign tells whether an entry shows that a folder without a lock file is not ours. A new node may
 // find its secret there, a log that is being written, and what a file system puts into its root.
 func foreign(e fs.DirEntry) bool {
@@ -81,7 +85,7 @@ func foreign(e fs.DirEntry) bool {
 func Lock(path string) (*os.File, error) {
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("it cannot be locked: %w", err)
+		return nil, fmt.Errorf("it cannot be locked: %w: run this as the user that owns it, or choose another folder", err)
 	}
 	err = syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 	if errors.Is(err, syscall.EWOULDBLOCK) {
@@ -97,7 +101,7 @@ func Lock(path string) (*os.File, error) {
 	}
 	if err != nil {
 		file.Close()
-		return nil, fmt.Errorf("it cannot be locked: %w", err)
+		return nil, fmt.Errorf("it cannot be locked: %w: run this as the user that owns it, or choose another folder", err)
 	}
 	return file, nil
 }
@@ -107,14 +111,14 @@ func Lock(path string) (*os.File, error) {
 func (f *folder) closeToOthers() error {
 	info, err := os.Stat(f.path)
 	if err != nil {
-		return fmt.Errorf("the data folder cannot be read: %w", err)
+		return unreadable(err)
 	}
 	if info.Mode().Perm()&0o077 == 0 {
 		return nil
 	}
 	err = os.Chmod(f.path, 0o700) //nolint:gosec // a folder needs the right to enter it
 	if err != nil && info.Mode().Perm()&0o007 != 0 {
-		return fmt.Errorf("the data folder %s is open to every user of this machine, and that cannot be changed: %w", f.path, err)
+		return fmt.Errorf("the data folder %s is open to every user of this machine, and that cannot be changed: %w: close it with chmod o-rwx, or choose another one with --data", f.path, err)
 	}
 	return nil
 }
@@ -131,11 +135,11 @@ func (f *folder) clusterSecret(given secret.ClusterSecret, first bool) (secret.C
 	case err == nil:
 		s, err := secret.ParseClusterSecret(string(text))
 		if err != nil {
-			return s, fmt.Errorf("%s: %w", path, err)
+			return s, fmt.Errorf("%s: %w; put the right file back, or copy it from another node of the cluster", path, err)
 		}
 		return s, nil
 	case !errors.Is(err, fs.ErrNotExist):
-		return given, fmt.Errorf("the cluster secret cannot be read: %w", err)
+		return given, fmt.Errorf("the cluster secret cannot be read: %w: run this as the user that owns the file", err)
 	case !first:
 		return given, fmt.Errorf("a node needs the secret of the cluster that it is to be part of: set KEYSTONE_SECRET or KEYSTONE_SECRET_FILE, or put the file into %s", path)
 	}
@@ -150,7 +154,7 @@ func (f *folder) makeSecret() (secret.ClusterSecret, error) {
 	}
 	s := secret.NewClusterSecret()
 	if err := WriteFile(SecretFile(f.path), []byte(s.Reveal()+"\n")); err != nil {
-		return secret.ClusterSecret{}, fmt.Errorf("the cluster secret cannot be kept: %w", err)
+		return secret.ClusterSecret{}, fmt.Errorf("the cluster secret cannot be kept: %w: make room for it, or choose another folder with --data", err)
 	}
 	return s, nil
 }
@@ -187,11 +191,11 @@ func (f *folder) snapshotPath() string { return filepath.Join(f.path, "snapshots
 func (f *folder) listen() (net.Listener, error) {
 	path := Socket(f.path)
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("the socket that was left at %s cannot be removed: %w", path, err)
+		return nil, fmt.Errorf("the socket that was left at %s cannot be removed: %w: remove it, or choose another folder with --data", path, err)
 	}
 	dir, err := os.Open(f.path)
 	if err != nil {
-		return nil, fmt.Errorf("the data folder cannot be read: %w", err)
+		return nil, unreadable(err)
 	}
 	defer dir.Close()
 	name := path
@@ -203,11 +207,11 @@ func (f *folder) listen() (net.Listener, error) {
 		return nil, fmt.Errorf("the path of the data folder %s is too long for a socket in it: choose one of at most %d characters", f.path, longestSocketPath-len(socketName)-1)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("the operator's socket cannot be opened: %w", err)
+		return nil, fmt.Errorf("the operator's socket cannot be opened: %w: choose a folder on another file system with --data", err)
 	}
 	l.(*net.UnixListener).SetUnlinkOnClose(false) // its name may be gone by then; close removes the file
 	if err := os.Chmod(path, 0o600); err != nil {
-		return nil, errors.Join(fmt.Errorf("the operator's socket cannot be made private: %w", err), l.Close())
+		return nil, errors.Join(fmt.Errorf("the operator's socket cannot be made private: %w: choose a folder on another file system with --data", err), l.Close())
 	}
 	return l, nil
 }

@@ -29,6 +29,8 @@ type Config struct {
 	Name    string
 	DataDir string
 	HTTP    string // host:port of the API
+	// PublicURL is how clients reach the cluster; none: as each request names the server.
+	PublicURL string
 
 	// Bind and Advertise are host:port of the cluster port; without them the node is alone.
 	Bind, Advertise string
@@ -115,7 +117,7 @@ func listen(address string) (net.Listener, error) {
 	case errors.Is(err, syscall.EADDRINUSE):
 		return nil, fmt.Errorf("the API cannot listen on %s, which another program has: stop that one, or choose another address with --http", address)
 	case err != nil:
-		return nil, fmt.Errorf("the API cannot listen on %s: %w", address, err)
+		return nil, fmt.Errorf("the API cannot listen on %s: %w: choose an address of this machine with --http", address, err)
 	}
 	return l, nil
 }
@@ -185,10 +187,12 @@ func (n *Node) api(memory *view.View) *httpapi.Server {
 	api := httpapi.Config{
 		OAuth: tokens, Login: people, View: memory, Store: n.store, Proposer: n.cluster, Hasher: hasher,
 		Cluster: clusterView(n.cluster, memory, n.current.Load), Version: c.Version, Node: c.Name, Logger: c.Logger,
+		PublicURL: c.PublicURL,
 	}
 	if c.Limits != nil {
 		n.limiter = limit.NewLimiter(limit.DefaultCallers)
 		api.Limiter, api.Limits = n.limiter, *c.Limits
+		tokens.Limiter, tokens.Guesses = n.limiter, c.Limits.ServiceToken
 	}
 	return httpapi.New(api)
 }

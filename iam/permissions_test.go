@@ -1,0 +1,27 @@
+package iam
+
+import "testing"
+
+func TestMayGive(t *testing.T) {
+	f := func(p Permissions, want Code, scopes ...string) {
+		t.Helper()
+		err := p.MayGive(scopes)
+		if got := CodeOf(err); (err != nil || want != "") && got != want {
+			t.Errorf("%+v gives %q: %v, want %q", p, scopes, err, want)
+		}
+	}
+	clerk := Permissions{Scopes: []string{"admin:users", "read:profile"}}
+	f(clerk, "")
+	f(clerk, "", "read:profile", "admin:users")
+	f(clerk, "", "read:users", "write:users") // what admin:users implies
+	f(clerk, Forbidden, "read:profile", "admin:keys")
+	f(clerk, Forbidden, "write:profile")
+	f(Permissions{}, Forbidden, "read:profile")
+	f(Permissions{All: true}, "", "admin:keys")
+	maker := Permissions{Scopes: []string{"admin:scopes", "admin:clients"}}
+	f(maker, "", "read:orders", "orders", "read:clients")
+	f(maker, Forbidden, "read:orders", "read:users")
+	f(maker, Forbidden, "write:audit")
+	f(maker, Forbidden, "admin:keys")
+	f(maker, Forbidden, "admin:orders")
+}
