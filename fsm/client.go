@@ -75,7 +75,7 @@ func (c *CreateClient) apply(tx *store.Tx, m Meta) (any, error) {
 	n.Scopes = distinct(n.Scopes)
 	// A client of that name may have been deleted: what it held stays dead, and what this one gets is good.
 	n.Generation, n.SessionsFrom = m.Index, m.Index
-	n.CreatedAt, n.UpdatedAt = m.At, m.At
+	n.CreatedAt, n.UpdatedAt, n.Changed = m.At, m.At, m.Index
 	tx.PutClient(n)
 	return n, nil
 }
@@ -85,6 +85,7 @@ func (c *CreateClient) apply(tx *store.Tx, m Meta) (any, error) {
 // says otherwise. Its value is the iam.Client.
 type UpdateClient struct {
 	Client iam.Client `cbor:"1,keyasint"`
+	If     uint64     `cbor:"2,keyasint,omitempty"` // as of UpdateUser
 }
 
 // Kind implements Command.
@@ -103,6 +104,9 @@ func (c *UpdateClient) apply(tx *store.Tx, m Meta) (any, error) {
 	if !ok {
 		return nil, noClient()
 	}
+	if err := unchanged(c.If, old.Changed); err != nil {
+		return nil, err
+	}
 	if err := checkScopes(tx, c.Client.Scopes); err != nil {
 		return nil, err
 	}
@@ -112,7 +116,7 @@ func (c *UpdateClient) apply(tx *store.Tx, m Meta) (any, error) {
 	n.PreviousDigest, n.PreviousUntil = old.PreviousDigest, old.PreviousUntil
 	n.LastUsed, n.TotalRequests, n.CreatedAt = old.LastUsed, old.TotalRequests, old.CreatedAt
 	n.Generation, n.SessionsFrom = old.Generation, old.SessionsFrom
-	n.Scopes, n.UpdatedAt = distinct(n.Scopes), m.At
+	n.Scopes, n.UpdatedAt, n.Changed = distinct(n.Scopes), m.At, m.Index
 	if restricted(old, n) {
 		n.Generation = m.Index
 		revokeIssued(tx, m, iam.RevokedClient, n.ClientID)
@@ -132,6 +136,7 @@ func restricted(old, n iam.Client) bool {
 // opened through it goes on.
 type DeleteClient struct {
 	ID iam.ID `cbor:"1,keyasint"`
+	If uint64 `cbor:"2,keyasint,omitempty"` // as of UpdateUser
 }
 
 // Kind implements Command.
@@ -149,6 +154,9 @@ func (c *DeleteClient) apply(tx *store.Tx, m Meta) (any, error) {
 	old, ok := tx.Client(c.ID)
 	if !ok {
 		return nil, noClient()
+	}
+	if err := unchanged(c.If, old.Changed); err != nil {
+		return nil, err
 	}
 	revokeForGood(tx, m, iam.RevokedClient, old.ClientID)
 	// No session goes on without its client, see RotateSession. What is beyond the bound only stays listed

@@ -80,11 +80,11 @@ func (c *Initialize) apply(tx *store.Tx, m Meta) (any, error) {
 	}
 	tx.PutSettings(c.Settings)
 	for _, s := range c.Scopes {
-		s.CreatedAt, s.UpdatedAt = m.At, m.At
+		s.CreatedAt, s.UpdatedAt, s.Changed = m.At, m.At, m.Index
 		tx.PutScope(s)
 	}
 	for _, r := range c.Roles {
-		r.Scopes, r.CreatedAt, r.UpdatedAt = distinct(r.Scopes), m.At, m.At
+		r.Scopes, r.CreatedAt, r.UpdatedAt, r.Changed = distinct(r.Scopes), m.At, m.At, m.Index
 		tx.PutRole(r)
 	}
 	return nil, nil

@@ -130,6 +130,15 @@ func (r Result) Decode(v any) error {
 	return nil
 }
 
+// unchanged refuses a write that was made for another version of a row than there is: the writer has
+// seen what somebody else has changed meanwhile. 0 wants no particular version.
+func unchanged(want, is uint64) error {
+	if want != 0 && want != is {
+		return iam.Errorf(iam.PreconditionFailed, "It was changed by somebody else meanwhile: read it again.")
+	}
+	return nil
+}
+
 // Proposer carries a command through the log. The node of a cluster is one, and so is a state
 // machine without a log in tests. An expected refusal comes back as an *iam.Error.
 type Proposer interface {

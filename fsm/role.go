@@ -9,6 +9,7 @@ import (
 // scope in it exists; the seeded roles keep their names. Its value is the iam.Role.
 type PutRole struct {
 	Role iam.Role `cbor:"1,keyasint"`
+	If   uint64   `cbor:"2,keyasint,omitempty"` // as of UpdateUser
 }
 
 // Kind implements Command.
@@ -39,10 +40,13 @@ func (c *PutRole) apply(tx *store.Tx, m Meta) (any, error) {
 		return nil, err
 	}
 	old, exists := tx.Role(r.ID)
+	if err := unchanged(c.If, old.Changed); err != nil {
+		return nil, err
+	}
 	if exists && r.Name != old.Name && fixed(tx, old.Name) {
 		return nil, iam.Errorf(iam.Conflict, "The roles admin, user and service, and the one that new users get, keep their names.")
 	}
-	r.Scopes, r.CreatedAt, r.UpdatedAt = distinct(r.Scopes), m.At, m.At
+	r.Scopes, r.CreatedAt, r.UpdatedAt, r.Changed = distinct(r.Scopes), m.At, m.At, m.Index
 	if exists {
 		r.CreatedAt = old.CreatedAt
 	}
@@ -68,6 +72,7 @@ func checkScopes(tx *store.Tx, scopes []iam.ID) error {
 // DeleteRole removes a role that nobody holds.
 type DeleteRole struct {
 	ID iam.ID `cbor:"1,keyasint"`
+	If uint64 `cbor:"2,keyasint,omitempty"` // as of UpdateUser
 }
 
 // Kind implements Command.
@@ -83,9 +88,13 @@ func (c *DeleteRole) Validate() error { return nil }
 
 func (c *DeleteRole) apply(tx *store.Tx, _ Meta) (any, error) {
 	r, ok := tx.Role(c.ID)
-	switch {
-	case !ok:
+	if !ok {
 		return nil, iam.Errorf(iam.NotFound, "There is no such role.")
+	}
+	if err := unchanged(c.If, r.Changed); err != nil {
+		return nil, err
+	}
+	switch {
 	case fixed(tx, r.Name):
 		return nil, iam.Errorf(iam.Conflict, "The roles admin, user and service, and the one that new users get, cannot be deleted.")
 	case len(tx.UsersWithRole(r.ID, 1)) > 0:
@@ -99,6 +108,7 @@ func (c *DeleteRole) apply(tx *store.Tx, _ Meta) (any, error) {
 // never changed, for tokens carry it. Its value is the iam.Scope.
 type PutScope struct {
 	Scope iam.Scope `cbor:"1,keyasint"`
+	If    uint64    `cbor:"2,keyasint,omitempty"` // as of UpdateUser
 }
 
 // Kind implements Command.
@@ -132,10 +142,13 @@ func (c *PutScope) apply(tx *store.Tx, m Meta) (any, error) {
 		return nil, iam.Errorf(iam.Conflict, "A scope of this name exists.")
 	}
 	old, exists := tx.Scope(s.ID)
+	if err := unchanged(c.If, old.Changed); err != nil {
+		return nil, err
+	}
 	if exists && old.Name != s.Name {
 		return nil, iam.Errorf(iam.Conflict, "A scope keeps its name: make a new one instead.")
 	}
-	s.CreatedAt, s.UpdatedAt = m.At, m.At
+	s.CreatedAt, s.UpdatedAt, s.Changed = m.At, m.At, m.Index
 	if exists {
 		s.CreatedAt = old.CreatedAt
 	}
@@ -146,6 +159,7 @@ func (c *PutScope) apply(tx *store.Tx, m Meta) (any, error) {
 // DeleteScope removes a scope that no role and no client holds.
 type DeleteScope struct {
 	ID iam.ID `cbor:"1,keyasint"`
+	If uint64 `cbor:"2,keyasint,omitempty"` // as of UpdateUser
 }
 
 // Kind implements Command.
@@ -163,6 +177,9 @@ func (c *DeleteScope) apply(tx *store.Tx, _ Meta) (any, error) {
 	s, ok := tx.Scope(c.ID)
 	if !ok {
 		return nil, iam.Errorf(iam.NotFound, "There is no such scope.")
+	}
+	if err := unchanged(c.If, s.Changed); err != nil {
+		return nil, err
 	}
 	if len(tx.RolesWithScope(s.ID, 1)) > 0 || len(tx.ClientsWithScope(s.ID, 1)) > 0 {
 		return nil, iam.Errorf(iam.Conflict, "The scope is in use.")

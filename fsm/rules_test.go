@@ -86,9 +86,40 @@ func TestUpdateUserKeepsWhatIsNotItsOwn(t *testing.T) {
 	got := decoded[iam.User](t, m.do(&UpdateUser{User: u}))
 	want := person(2, "bob", roleUser)
 	want.CreatedAt, want.PasswordChangedAt, want.LastLogin, want.UpdatedAt = epoch, epoch, epoch, m.now
+	want.Changed = got.Changed
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
+}
+
+// TestStaleWrites: of two writers who have read the same version the second must read again.
+func TestStaleWrites(t *testing.T) {
+	m := peopled(t)
+	var u iam.User
+	var r iam.Role
+	var p iam.Scope
+	read := func() {
+		m.view(func(rd *store.Reader) {
+			u, _ = rd.User(bob)
+			r, _ = rd.Role(roleUser)
+			p, _ = rd.Scope(scopeRead)
+		})
+	}
+	read()
+	stale := []Command{
+		&UpdateUser{User: u, If: u.Changed}, &DeleteUser{ID: u.ID, If: u.Changed},
+		&PutRole{Role: r, If: r.Changed}, &DeleteRole{ID: r.ID, If: r.Changed},
+		&PutScope{Scope: p, If: p.Changed}, &DeleteScope{ID: p.ID, If: p.Changed},
+	}
+	m.do(login(m, bob, 1)) // a login is no change that anybody could lose
+	m.do(&UpdateUser{User: u, If: u.Changed})
+	m.do(&PutRole{Role: r, If: r.Changed})
+	m.do(&PutScope{Scope: p, If: p.Changed})
+	for _, c := range stale {
+		m.refuse(c, iam.PreconditionFailed)
+	}
+	read()
+	m.do(&UpdateUser{User: u, If: u.Changed})
 }
 
 func TestOneAdministratorRemains(t *testing.T) {
@@ -177,7 +208,13 @@ func TestClients(t *testing.T) {
 	got := decoded[iam.Client](t, m.do(&UpdateClient{Client: changed}))
 	want := program(1, "app")
 	want.Name, want.Description, want.CreatedAt, want.UpdatedAt = "renamed", "new", epoch, m.now
-	want.Generation, want.SessionsFrom = made, made
+	want.Generation, want.SessionsFrom, want.Changed = made, made, got.Changed
+	if got.Changed <= made {
+		t.Errorf("the version %d is not that of the change", got.Changed)
+	}
+	m.refuse(&UpdateClient{Client: changed, If: made}, iam.PreconditionFailed)
+	m.refuse(&DeleteClient{ID: changed.ID, If: made}, iam.PreconditionFailed)
+	m.do(&UpdateClient{Client: changed, If: got.Changed})
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}

@@ -61,6 +61,7 @@ func (c *CreateUser) apply(tx *store.Tx, m Meta) (any, error) {
 	}
 	u.Roles = distinct(u.Roles)
 	u.CreatedAt, u.UpdatedAt, u.PasswordChangedAt = m.At, m.At, m.At
+	u.Changed = m.Index
 	tx.PutUser(u)
 	return u, nil
 }
@@ -97,6 +98,7 @@ func distinct(all []iam.ID) []iam.ID {
 // flag holds no token afterwards that says otherwise. Its value is the iam.User.
 type UpdateUser struct {
 	User iam.User `cbor:"1,keyasint"`
+	If   uint64   `cbor:"2,keyasint,omitempty"` // the Changed of the row that it was made from; 0 = whatever it is
 }
 
 // Kind implements Command.
@@ -115,10 +117,13 @@ func (c *UpdateUser) apply(tx *store.Tx, m Meta) (any, error) {
 	if !ok {
 		return nil, noUser()
 	}
+	if err := unchanged(c.If, old.Changed); err != nil {
+		return nil, err
+	}
 	u := c.User
 	u.PasswordHash, u.PasswordChangedAt = old.PasswordHash, old.PasswordChangedAt
 	u.LockedUntil, u.LastLogin, u.CreatedAt = old.LockedUntil, old.LastLogin, old.CreatedAt
-	u.Roles, u.UpdatedAt = distinct(u.Roles), m.At
+	u.Roles, u.UpdatedAt, u.Changed = distinct(u.Roles), m.At, m.Index
 	if err := checkNames(tx, u); err != nil {
 		return nil, err
 	}
@@ -165,6 +170,7 @@ func administers(tx *store.Tx, u iam.User) bool {
 // outlives its user; one admin remains.
 type DeleteUser struct {
 	ID iam.ID `cbor:"1,keyasint"`
+	If uint64 `cbor:"2,keyasint,omitempty"` // as of UpdateUser
 }
 
 // Kind implements Command.
@@ -182,6 +188,9 @@ func (c *DeleteUser) apply(tx *store.Tx, m Meta) (any, error) {
 	u, ok := tx.User(c.ID)
 	if !ok {
 		return nil, noUser()
+	}
+	if err := unchanged(c.If, u.Changed); err != nil {
+		return nil, err
 	}
 	if err := keepAnAdmin(tx, u, iam.User{}); err != nil {
 		return nil, err

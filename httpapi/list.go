@@ -25,8 +25,13 @@ type listQuery struct {
 // place is where a row stands in a list: by what the list is sorted, and the id where that is equal,
 // so that an order is never left to chance.
 type place struct {
-	value iam.Time
+	value string // its bytes in order; see byTime
 	id    iam.ID
+}
+
+// byTime is the text by which times are in order.
+func byTime(t iam.Time) string {
+	return string(binary.BigEndian.AppendUint64(nil, uint64(t)))
 }
 
 // list reads the query of a list that can be sorted by these fields. Without a wish it is by the
@@ -56,7 +61,7 @@ func (x *exchange) list(fields ...string) (listQuery, error) {
 		q.field, q.descending = field, direction == "desc"
 	}
 	if cursor := x.query("cursor"); cursor != "" {
-		after, ok := parseCursor(cursor)
+		after, ok := parseCursor(cursor, q.field)
 		if !ok {
 			return q, iam.Invalid("cursor", "must be the next_cursor of the page before")
 		}
@@ -95,22 +100,31 @@ func cut[T any](rows []T, q listQuery, placeOf func(T) place) ([]T, api.Page) {
 	}
 	shown := rows[from:min(len(rows), from+q.per)]
 	if from+len(shown) < len(rows) {
-		next := placeOf(shown[len(shown)-1]).cursor()
+		next := placeOf(shown[len(shown)-1]).cursor(q.field)
 		about.NextCursor = &next
 	}
 	return shown, about
 }
 
-// cursor is the place as text in which nobody is meant to read.
-func (p place) cursor() string {
-	raw := binary.BigEndian.AppendUint64(nil, uint64(p.value))
-	return base64.RawURLEncoding.EncodeToString(append(raw, p.id[:]...))
+// maxCursor bounds a cursor's characters: an id and the longest name that a list is sorted by.
+const maxCursor = 1024
+
+// cursor is the place as text in which nobody is meant to read. It holds by what the list is sorted, for
+// in another order the same place is another one.
+func (p place) cursor(field string) string {
+	return base64.RawURLEncoding.EncodeToString([]byte(field + "\x00" + string(p.id[:]) + p.value))
 }
 
-func parseCursor(text string) (place, bool) {
-	raw, err := base64.RawURLEncoding.DecodeString(text)
-	if err != nil || len(raw) != 8+len(iam.ID{}) {
+func parseCursor(text, field string) (place, bool) {
+	if len(text) > maxCursor {
 		return place{}, false
 	}
-	return place{iam.Time(binary.BigEndian.Uint64(raw)), iam.ID(raw[8:])}, true
+	raw, err := base64.RawURLEncoding.DecodeString(text)
+	rest, found := strings.CutPrefix(string(raw), field+"\x00")
+	if err != nil || !found || len(rest) < len(iam.ID{}) {
+		return place{}, false
+	}
+	var p place
+	p.value = rest[copy(p.id[:], rest):]
+	return p, true
 }

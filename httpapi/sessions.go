@@ -26,7 +26,7 @@ func (s *Server) sessions(_ context.Context, x *exchange, _ nothing) (api.Sessio
 	}
 	now := iam.Now()
 	open = slices.DeleteFunc(open, func(s iam.Session) bool { return s.ExpiresAt <= now || !query.finds(s.IP, s.UserAgent) })
-	shown, about := cut(open, query, func(s iam.Session) place { return place{sessionTime(s, query.field), s.ID} })
+	shown, about := cut(open, query, func(s iam.Session) place { return place{byTime(sessionTime(s, query.field)), s.ID} })
 	out := api.Sessions{Sessions: make([]api.Session, 0, len(shown)), Page: about}
 	for _, session := range shown {
 		out.Sessions = append(out.Sessions, describeSession(session, x.caller.Claims.SessionID))

@@ -3,10 +3,7 @@ package httpapi
 import (
 	"context"
 	"slices"
-	"strconv"
 	"time"
-
-	"github.com/valyala/fasthttp"
 
 	"github.com/keystone-auth/keystone/api"
 	"github.com/keystone-auth/keystone/iam"
@@ -50,16 +47,8 @@ func (s *Server) profile(_ context.Context, x *exchange, _ nothing) (api.User, e
 	if !known {
 		return api.User{}, iam.Errorf(iam.NotFound, "There is no such user.")
 	}
-	x.http.Response.Header.Set(fasthttp.HeaderETag, etag(user.ID, user.UpdatedAt))
+	x.version(user.ID, user.Changed)
 	return s.describeUser(user)
-}
-
-// etag names one version of a resource, for writes that are to fail when somebody else was faster
-// (If-Match, RFC 9110 §13.1.1). It changes with what is written through the API alone, and not with
-// every login: nobody's write should fail because of that. So it is not for If-None-Match, by which
-// a reader would miss the last login.
-func etag(id iam.ID, updated iam.Time) string {
-	return `"` + id.String() + "-" + strconv.FormatInt(int64(updated), 36) + `"`
 }
 
 // describeUser is a user as others may see them, with names instead of ids.

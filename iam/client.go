@@ -42,4 +42,5 @@ type Client struct {
 	Generation uint64 `cbor:"26,keyasint"`
 	// SessionsFrom is the log index before which sessions that were opened through the client are over.
 	SessionsFrom uint64 `cbor:"27,keyasint"`
+	Changed      uint64 `cbor:"28,keyasint"` // log index of the last change but for the counters: what a writer must have seen
 }

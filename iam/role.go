@@ -8,6 +8,7 @@ type Role struct {
 	Scopes      []ID   `cbor:"4,keyasint,omitempty"`
 	CreatedAt   Time   `cbor:"5,keyasint"`
 	UpdatedAt   Time   `cbor:"6,keyasint"`
+	Changed     uint64 `cbor:"7,keyasint"` // log index of the last change
 }
 
 // Scope is one permission, by convention "action:resource".
@@ -19,6 +20,7 @@ type Scope struct {
 	Action      string `cbor:"5,keyasint,omitempty"`
 	CreatedAt   Time   `cbor:"6,keyasint"`
 	UpdatedAt   Time   `cbor:"7,keyasint"`
+	Changed     uint64 `cbor:"8,keyasint"` // log index of the last change
 }
 
 // The roles that every cluster begins with.

@@ -21,6 +21,7 @@ type User struct {
 	PasswordChangedAt Time   `cbor:"15,keyasint,omitempty"`
 	CreatedAt         Time   `cbor:"16,keyasint"`
 	UpdatedAt         Time   `cbor:"17,keyasint"`
+	Changed           uint64 `cbor:"18,keyasint"` // log index of the last change but for logins and locks: what a writer must have seen
 }
 
 // FullName is the first and last name with one blank between them, or whichever is set.

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -50,25 +48,15 @@ exists on all nodes. Without a password file a password is made and printed, thi
 	return cmd
 }
 
-// passwordFrom reads the file's one line. An argument would be in the list of processes, for all to
-// read.
+// passwordFrom reads a password file; no file is no password. An argument would be in the list of
+// processes, for all to read.
 func passwordFrom(path string, stdin io.Reader) (string, error) {
-	var text []byte
-	var err error
-	switch path {
-	case "":
+	if path == "" {
 		return "", nil
-	case "-":
-		text, err = io.ReadAll(io.LimitReader(stdin, 4096))
-	default:
-		text, err = os.ReadFile(path)
 	}
+	password, err := lineFrom(path, stdin)
 	if err != nil {
-		return "", fmt.Errorf("the password file cannot be read: %w: name one that this user may read", err)
-	}
-	password := strings.TrimRight(string(text), "\r\n")
-	if password == "" {
-		return "", fmt.Errorf("the password file %s is empty: write the password into it", path)
+		return "", fmt.Errorf("the password file: %w", err)
 	}
 	return password, nil
 }

@@ -19,15 +19,55 @@ import (
 // askWithin bounds what an operator waits for an answer.
 const askWithin = 15 * time.Second
 
-// operatorCommand gives a command the flag that says which node's socket it uses.
+// tokenVariable holds an access token for commands that go to a node elsewhere. An argument would be in
+// the list of processes, for all to read.
+const tokenVariable = "KEYSTONE_TOKEN"
+
+// operatorCommand gives a command the flags that say which node it asks, and as whom.
 func operatorCommand(cmd *cobra.Command) *cobra.Command {
 	addFlags(cmd.Flags(), "data")
+	cmd.Flags().String("url", "", "ask the node at this address, such as https://auth.example.org, with the token in "+tokenVariable+" or --token-file")
+	cmd.Flags().String("token-file", "", "file that holds an access token for --url, or - for standard input")
 	return cmd
 }
 
-// asOperator calls use with a client of the node whose data lies in the folder that the flag or the
-// environment names. Whoever may open the socket in there is the operator.
+// asOperator calls use with a client of the node that the flags name: the one whose data lies in a folder
+// on this machine, where whoever may open the socket is the operator; or one elsewhere, with a token.
 func asOperator(cmd *cobra.Command, use func(ctx context.Context, c *client.Client) error) error {
+	url, _ := cmd.Flags().GetString("url")
+	if url != "" {
+		return withToken(cmd, url, use)
+	}
+	if file, _ := cmd.Flags().GetString("token-file"); file != "" {
+		return errors.New("--token-file is for a node elsewhere: say which one with --url")
+	}
+	return overSocket(cmd, use)
+}
+
+func withToken(cmd *cobra.Command, url string, use func(ctx context.Context, c *client.Client) error) error {
+	file, _ := cmd.Flags().GetString("token-file")
+	token := os.Getenv(tokenVariable)
+	if file != "" {
+		text, err := lineFrom(file, cmd.InOrStdin())
+		if err != nil {
+			return fmt.Errorf("the token file: %w", err)
+		}
+		token = text
+	}
+	if token == "" {
+		return fmt.Errorf("a node elsewhere asks for an access token: log in and put it into %s or a --token-file", tokenVariable)
+	}
+	c, err := client.New(url)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	ctx, cancel := context.WithTimeout(cmd.Context(), askWithin)
+	defer cancel()
+	return use(ctx, c.WithToken(token))
+}
+
+func overSocket(cmd *cobra.Command, use func(ctx context.Context, c *client.Client) error) error {
 	folder, err := dataFolder(cmd.Flags())
 	if err != nil {
 		return err
