@@ -11,14 +11,15 @@ import (
 
 func healthCommand() *cobra.Command {
 	var url string
-	cmd := operatorCommand(&cobra.Command{
+	cmd := &cobra.Command{
 		Use:   "health",
 		Short: "Tell whether a node can answer; the exit code is 0 if it can",
 		Example: `  keystone health
   keystone health --url http://10.0.0.7:8000`,
 		Args: cobra.NoArgs,
-	})
-	cmd.Flags().StringVar(&url, "url", "", "the node to ask (default: the one whose data lies in the folder)")
+	}
+	addFlags(cmd.Flags(), "data")
+	cmd.Flags().StringVar(&url, "url", "", "the node to ask, which needs no token (default: the one whose data lies in the folder)")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		ask := func(ctx context.Context, c *client.Client) error {
 			h, err := c.Health(ctx)
@@ -29,7 +30,7 @@ func healthCommand() *cobra.Command {
 			return nil
 		}
 		if url == "" {
-			return asOperator(cmd, ask)
+			return overSocket(cmd, ask)
 		}
 		c, err := client.New(url)
 		if err != nil {
