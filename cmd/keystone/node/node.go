@@ -42,13 +42,17 @@ type Config struct {
 	Previous []secret.ClusterSecret
 
 	Settings   iam.Settings // what this node asks of the whole cluster when it leads
-	SharedKey  []byte       // signs in the compatible mode HS256
+	SharedKey  secret.Text  // signs in the compatible mode HS256
 	RotateKeys time.Duration
 
 	Hasher  secret.HasherConfig
 	Policy  login.Policy
 	Lockout login.Lockout
 	Limits  *limit.Set // nil: no limits
+
+	AllowedOrigins []string    // of web pages that may call the API
+	AllowedHosts   []string    // that a request may name; none: all
+	MetricsToken   secret.Text // who may read the metrics has it; none: everybody may
 
 	Version string
 	Logger  *slog.Logger
@@ -187,7 +191,7 @@ func (n *Node) api(memory *view.View) *httpapi.Server {
 	api := httpapi.Config{
 		OAuth: tokens, Login: people, View: memory, Store: n.store, Proposer: n.cluster, Hasher: hasher,
 		Cluster: clusterView(n.cluster, memory, n.current.Load), Version: c.Version, Node: c.Name, Logger: c.Logger,
-		PublicURL: c.PublicURL,
+		PublicURL: c.PublicURL, AllowedOrigins: c.AllowedOrigins, AllowedHosts: c.AllowedHosts, MetricsToken: c.MetricsToken,
 	}
 	if c.Limits != nil {
 		n.limiter = limit.NewLimiter(limit.DefaultCallers)
