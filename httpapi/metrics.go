@@ -21,6 +21,7 @@ type metrics struct {
 	duration *prometheus.HistogramVec
 	attempts *prometheus.CounterVec
 	tokens   *prometheus.CounterVec
+	inFlight atomic.Int64
 }
 
 func newMetrics(c Config) *metrics {
@@ -47,6 +48,10 @@ func newMetrics(c Config) *metrics {
 	}
 	c.Registry.MustRegister(m.requests, m.duration, m.attempts, m.tokens)
 	registerGauges(c)
+	c.Registry.MustRegister(
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "keystone_http_requests_in_flight", Help: "Requests being answered."}, func() float64 { return float64(m.inFlight.Load()) }),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "keystone_hash_refused_total", Help: "Callers who found the queue for password hashes full."}, func() float64 { return float64(c.Hasher.Refused()) }),
+	)
 	return m
 }
 

@@ -65,7 +65,7 @@ func serve(ctx context.Context, c Config, logs io.Writer) error {
 	c.Node.Logger, c.Node.Version = log, programVersion()
 	var dying sync.Mutex
 	c.Node.Fatal = func(err error) {
-		dying.Lock()                                   // for good: the first reason is the one that counts
+		dying.Lock()                                          // for good: the first reason is the one that counts
 		fmt.Fprintln(logs, "keystone: "+scrub(sentence(err))) // as every error that ends the program
 		os.Exit(1)
 	}
