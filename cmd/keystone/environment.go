@@ -46,5 +46,11 @@ func addFlags(flags *pflag.FlagSet, names ...string) {
 		} else {
 			flags.String(s.flag, s.std, s.doc)
 		}
+		switch s.flag { // what a shell completes
+		case "config":
+			_ = flags.SetAnnotation(s.flag, cobra.BashCompFilenameExt, []string{"yaml", "yml"})
+		case "data":
+			_ = flags.SetAnnotation(s.flag, cobra.BashCompSubdirsInDir, []string{})
+		}
 	}
 }
