@@ -87,7 +87,7 @@ func TestConfigFileRefusals(t *testing.T) {
 			t.Errorf("the file %q gives %q, want %q", yaml, problem, want)
 		}
 	}
-	f("keystone_nmae: a", "FILE:1: keystone_nmae is no setting: was keystone_name meant?")
+	f("keystone_naem: a", "FILE:1: keystone_naem is no setting: was keystone_name meant?")
 	f("\n\nwhatever: a", "FILE:3: whatever is no setting: see keystone help environment")
 	f("KEYSTONE_NAME: a", "FILE:1: KEYSTONE_NAME is no setting")
 	f("keystone_config: x.yaml", "FILE:1: keystone_config is no setting")

@@ -19,15 +19,25 @@ var secretKeys = []string{"authorization", "password", "passwd", "passphrase", "
 // hints are in every text that secretForms match. Most lines have none of them.
 var hints = []string{"ksr_", "ksc_", "kss_", "eyJ", "$argon2", "://", "earer ", "asic ", "PRIVATE KEY"}
 
-// secretForms are refresh tokens, client and cluster secrets, JWTs, password hashes, credentials of HTTP, keys
-// in PEM, and passwords in URLs, in this order. The groups stay.
+// secretForms are refresh tokens, client and cluster secrets, JWTs, password hashes, credentials of HTTP, and
+// keys in PEM, in this order. The group stays.
 var secretForms = []*regexp.Regexp{
 	regexp.MustCompile(`()(?:ksr|ksc|kss)_[A-Za-z0-9_-]+`),
 	regexp.MustCompile(`()eyJ[A-Za-z0-9_-]{5,}(?:\.[A-Za-z0-9_-]*)*`),
 	regexp.MustCompile(`()\$argon2[a-z]*\$[^\s"]+`),
 	regexp.MustCompile(`((?:[Bb]earer|[Bb]asic) )[A-Za-z0-9+/=._~-]{8,}`),
 	regexp.MustCompile(`(?s)()-----BEGIN [A-Z ]*PRIVATE KEY-----.*`),
-	regexp.MustCompile(`(://[^/\s:@]*:)\S*(@)`),
+}
+
+// passwordInURL is what may be one: the port of a host looks alike when an @ comes later in the URL.
+var passwordInURL, portInURL = regexp.MustCompile(`(://[^/\s:@]*:)(\S*)@`), regexp.MustCompile(`^[0-9]+(?:[/?#]|$)`)
+
+func scrubURL(found string) string {
+	parts := passwordInURL.FindStringSubmatch(found)
+	if portInURL.MatchString(parts[2]) {
+		return found
+	}
+	return parts[1] + masked + "@"
 }
 
 // redact is the slog handlers' ReplaceAttr.
@@ -68,9 +78,9 @@ func scrub(text string) string {
 			continue
 		}
 		for _, form := range secretForms {
-			text = form.ReplaceAllString(text, "${1}"+masked+"${2}")
+			text = form.ReplaceAllString(text, "${1}"+masked)
 		}
-		return text
+		return passwordInURL.ReplaceAllStringFunc(text, scrubURL)
 	}
 	return text
 }

@@ -37,7 +37,8 @@ func TestScrub(t *testing.T) {
 	f("-----BEGIN EC PRIVATE KEY-----\nhunter2\n-----END EC PRIVATE KEY-----", "[secret]")
 	for _, plain := range []string{
 		"", "request", "http://127.0.0.1:8000/api/v1/users", "listen tcp 127.0.0.1:8000: bind: address already in use",
-		"01a21557-a349-7aa7-b6a4-35215b9cc473", "GET /health", "https://user@example.com", "a bearer of news",
+		"01a21557-a349-7aa7-b6a4-35215b9cc473", "GET /health", "https://user@example.com",
+		"https://auth.example.com:8443/reset?email=ada@example.org", "http://127.0.0.1:8000 and ada@example.org", "a bearer of news",
 	} {
 		f(plain, plain)
 	}

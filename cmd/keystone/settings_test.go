@@ -142,7 +142,7 @@ func TestAllProblemsAreTold(t *testing.T) {
 func TestNearest(t *testing.T) {
 	names := []string{"KEYSTONE_INITIAL", "KEYSTONE_NAME", "KEYSTONE_DATA"}
 	for given, want := range map[string]string{
-		"KEYSTONE_INITIALS": "KEYSTONE_INITIAL", "KEYSTONE_NMAE": "KEYSTONE_NAME", "KEYSTONE_DAT": "KEYSTONE_DATA", "KEYSTONE_SOMETHING_ELSE": "", "": "",
+		"KEYSTONE_INITIALS": "KEYSTONE_INITIAL", "KEYSTONE_NAEM": "KEYSTONE_NAME", "KEYSTONE_DAT": "KEYSTONE_DATA", "KEYSTONE_SOMETHING_ELSE": "", "": "",
 	} {
 		if got := nearest(given, names); got != want {
 			t.Errorf("%s is nearest to %q, want %q", given, got, want)

@@ -45,7 +45,7 @@ func metricsToken() setting {
 var metricsTokenForm = regexp.MustCompile(`^[!-~]{16,}$`)
 
 func databaseURL() setting {
-	return setting{
+	return setting{ //nolint:gosec // the password in the example is none
 		env: "DATABASE_URL", secret: true, doc: "PostgreSQL database of import and export; a node needs none",
 		want: "the URL of a PostgreSQL database such as postgresql://user:password@db.example.com/auth",
 		set:  takeDatabaseURL,
@@ -143,7 +143,7 @@ func allowedHosts() setting {
 	}
 }
 
-var hostForm = regexp.MustCompile(`^(\*?\.)?[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*$`)
+var allowedHostForm = regexp.MustCompile(`^(\*?\.)?[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*$`)
 
 // hostOf reads one entry of the list: a name, an address, or everything below a name.
 func hostOf(v string) (string, error) {
@@ -152,5 +152,5 @@ func hostOf(v string) (string, error) {
 	if ip := net.ParseIP(bare); ip != nil {
 		return ip.String(), nil
 	}
-	return v, refuse(v != "*" && !hostForm.MatchString(v))
+	return v, refuse(v != "*" && !allowedHostForm.MatchString(v))
 }
