@@ -40,6 +40,8 @@ type operatorMark struct{}
 func (s *Server) serve(rt *route, h handler) fasthttp.RequestHandler {
 	m := s.metrics.endpoint(rt)
 	return func(ctx *fasthttp.RequestCtx) {
+		s.metrics.inFlight.Add(1)
+		defer s.metrics.inFlight.Add(-1)
 		x := &exchange{http: ctx, route: rt, start: time.Now(), operator: ctx.UserValue(operatorMark{}) != nil}
 		x.id = requestID(ctx)
 		x.commonHeaders()

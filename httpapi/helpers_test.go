@@ -232,6 +232,7 @@ type call struct {
 	header       map[string]string
 	bearer       string
 	basic        [2]string
+	host         string
 }
 
 // answer is what came back.
@@ -256,6 +257,9 @@ func (s *stack) do(client *http.Client, c call) answer {
 	}
 	if c.basic[0] != "" {
 		req.SetBasicAuth(c.basic[0], c.basic[1])
+	}
+	if c.host != "" {
+		req.Host = c.host
 	}
 	for name, value := range c.header {
 		req.Header.Set(name, value)

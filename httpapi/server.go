@@ -36,10 +36,16 @@ type Config struct {
 	// PublicURL is how clients reach the cluster, such as https://auth.example.com, for the metadata
 	// document. Empty: as the request that asks for the document names the server.
 	PublicURL string
-	Version   string
-	Node      string
-	Logger    *slog.Logger
-	Registry  *prometheus.Registry // nil: one of its own
+	// AllowedOrigins are the origins of web pages that may call the API, as browsers write them. None:
+	// no page of another origin may.
+	AllowedOrigins []string
+	// AllowedHosts are the hosts that requests may be for; see hostAllowed. None: all.
+	AllowedHosts []string
+	MetricsToken secret.Text // who reads the metrics must present it; none: they are open
+	Version      string
+	Node         string
+	Logger       *slog.Logger
+	Registry     *prometheus.Registry // nil: one of its own
 }
 
 // Cluster is what the API tells of the cluster. It is functions rather than the node itself, so that
@@ -73,7 +79,7 @@ func New(c Config) *Server {
 	s.life, s.end = context.WithCancel(context.Background())
 	s.metrics = newMetrics(c)
 	h := oneSlashLess(s.router().Handler)
-	s.public = s.listener(h)
+	s.public = s.listener(s.checkHost(s.shared(h)))
 	s.operator = s.listener(func(ctx *fasthttp.RequestCtx) {
 		ctx.SetUserValue(operatorMark{}, true)
 		h(ctx)
@@ -108,6 +114,9 @@ func (s *Server) router() *router.Router {
 	}
 	for path, methods := range allowed {
 		r.ANY(path, s.serve(&wrongMethod, refuseMethod(methods)))
+		if len(s.AllowedOrigins) > 0 {
+			r.OPTIONS(path, s.preflight(methods))
+		}
 	}
 	r.NotFound = s.serve(&unknownPath, unknownPath.handle)
 	return r
@@ -158,6 +167,7 @@ func (s *Server) unreadable(ctx *fasthttp.RequestCtx, err error) {
 		return
 	}
 	s.serve(&unreadable, func(*Server, *exchange) error { return refusal })(ctx)
+	s.share(ctx)
 }
 
 // drain reads what a client is still sending of a body that is refused. If the connection were closed

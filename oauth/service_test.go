@@ -53,7 +53,7 @@ func buildWith(t *testing.T, settings iam.Settings, shared []byte) *house {
 	}
 	h.OnCommit(h.view.Commit)
 	h.steward = &steward.Steward{
-		Store: h.Store, Proposer: h, Sealer: sealer, Settings: settings, SharedSecret: shared,
+		Store: h.Store, Proposer: h, Sealer: sealer, Settings: settings, SharedSecret: secret.NewText(string(shared)),
 		PublishFor: time.Hour, Every: time.Hour, Now: h.Now,
 	}
 	h.duties(t)

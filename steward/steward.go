@@ -24,7 +24,7 @@ type Steward struct {
 	Settings iam.Settings // what this node's configuration asks of the whole cluster
 	// SharedSecret signs in the compatible mode HS256. It is kept sealed in the state, so that only
 	// the node that leads needs to be told.
-	SharedSecret []byte
+	SharedSecret secret.Text
 	RotateEvery  time.Duration // age at which a signing key is replaced; 0 = never by itself
 	PublishFor   time.Duration // how long a new key is known before it signs
 	Every        time.Duration // between two rounds
@@ -121,11 +121,11 @@ func (s *Steward) keepKey(ctx context.Context) error {
 
 // keepShared brings in the shared secret when it is not the one that signs.
 func (s *Steward) keepShared(ctx context.Context, keys []iam.Key) error {
-	if len(s.SharedSecret) == 0 {
+	if s.SharedSecret.IsZero() {
 		return errors.New("JWT_ALGORITHM is HS256 and JWT_SECRET_KEY is not set on the node that leads: set it there")
 	}
 	now := s.Now()
-	key, err := token.ImportHS256(s.SharedSecret, now, now, s.Sealer.Seal)
+	key, err := token.ImportHS256([]byte(s.SharedSecret.Reveal()), now, now, s.Sealer.Seal)
 	if err != nil {
 		return err
 	}

@@ -137,7 +137,7 @@ func TestRefusals(t *testing.T) {
 	f("", "KEYSTONE_SECRET_PREVIOUS=hunter2", "KEYSTONE_SECRET_PREVIOUS: ")
 	f("", "RATE_LIMIT_LOGIN=often", "RATE_LIMIT_LOGIN must be a rate such as 5/minute")
 	f("", "LOG_LEVEL=loud", "LOG_LEVEL must be debug, info, warning or error")
-	f("", "LOG_FORMAT=xml", "LOG_FORMAT must be json or text")
+	f("", "LOG_FORMAT=xml", "LOG_FORMAT must be json, text or auto")
 	f("", "PORT=http", "PORT must be a port number")
 	f("", "PORT=65536", "PORT must be a port number")
 	f("", "MAX_LOGIN_ATTEMPTS=-1", "MAX_LOGIN_ATTEMPTS must be")

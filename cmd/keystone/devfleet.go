@@ -106,6 +106,7 @@ func (f *fleet) arguments(n devNode) []string {
 // where it is.
 func nodeEnvironment(environ []string) []string {
 	own := []string{"HOST", "PORT", "KEYSTONE_SECRET", "KEYSTONE_SECRET_FILE", "KEYSTONE_SECRET_PREVIOUS", "KEYSTONE_SECRET_PREVIOUS_FILE"}
+	own = append(own, tokenVariable, "DATABASE_URL", "DATABASE_URL_FILE", "REDIS_URL") // secrets that no node needs
 	logFormat := false
 	var out []string
 	for _, pair := range environ {

@@ -138,3 +138,11 @@ func unreadable(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(os.Chmod(path, 0))
 	ts.Defer(func() { _ = os.Chmod(path, 0o700) })
 }
+
+// writeFile makes a file for a test.
+func writeFile(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -18,9 +18,11 @@ import (
 	"github.com/keystone-auth/keystone/secret"
 )
 
-// settings is the table from which the flags of `keystone serve`, the environment and the help come.
-// A new setting is one row.
+// settings is the table from which the flags of `keystone serve`, the environment, the keys of the YAML
+// file, `keystone config`, the help and docs/configuration.md come. A new setting is one row, and
+// `make docs`.
 var settings = []setting{
+	configRow(),
 	{
 		flag: "name", env: "KEYSTONE_NAME", doc: "name of this node, unique in its cluster (default: the machine's name; for a lone node keystone)",
 		want: "1 to 63 letters, digits, dots, hyphens or underscores",
@@ -48,6 +50,8 @@ var settings = []setting{
 			return err
 		},
 	},
+	allowedOrigins(),
+	allowedHosts(),
 	{
 		env: "KEYSTONE_PUBLIC_URL", doc: "how clients reach the cluster, for /.well-known/oauth-authorization-server (default: as each request names the server)",
 		want: "a URL without a path such as https://auth.example.com",
@@ -67,11 +71,13 @@ var settings = []setting{
 		flag: "initial", env: "KEYSTONE_INITIAL", doc: "the nodes that form a new cluster, name=host:port with commas between; the same list on each",
 		want: "a list such as a=10.0.0.7:7400,b=10.0.0.8:7400,c=10.0.0.9:7400 in which no name or address comes twice",
 		set:  initialNodes,
+		list: true,
 	},
 	{
 		flag: "join", env: "KEYSTONE_JOIN", doc: "nodes of the cluster to enter, host:port with commas between; one that answers is enough",
 		want: "addresses such as 10.0.0.7:7400,10.0.0.8:7400",
 		set:  joinAddresses,
+		list: true,
 	},
 	{
 		env: "KEYSTONE_SECRET", secret: true, doc: "the cluster secret, the same on every node; a lone node makes its own and keeps it in the data folder",
@@ -95,10 +101,12 @@ var settings = []setting{
 		set:  logLevel,
 	},
 	{
-		env: "LOG_FORMAT", doc: "json or text (default: text on a terminal, else json)",
-		want: "json or text",
-		set:  text(func(c *Config) *string { return &c.LogFormat }, regexp.MustCompile(`^(json|text)$`)),
+		env: "LOG_FORMAT", std: "auto", doc: "json, text, or auto: text on a terminal, else json",
+		want: "json, text or auto",
+		set:  text(func(c *Config) *string { return &c.LogFormat }, regexp.MustCompile(`^(json|text|auto)$`)),
 	},
+	debugRow(),
+	metricsToken(),
 	{
 		env: "JWT_ISSUER", std: "keystone-auth", doc: "issuer of the tokens, and their audience where the client has none",
 		want: "1 to 255 characters without spaces and line breaks, such as keystone-auth or https://auth.example.com",
@@ -116,7 +124,7 @@ var settings = []setting{
 		env: "JWT_SECRET_KEY", secret: true, doc: "key of JWT_ALGORITHM=HS256, shared with the services that verify tokens by themselves",
 		want: "at least 32 bytes (RFC 7518 §3.2)",
 		set: func(c *Config, v string) error {
-			c.Node.SharedKey = []byte(v)
+			c.Node.SharedKey = secret.NewText(v)
 			return refuse(len(v) < 32)
 		},
 	},
@@ -224,6 +232,7 @@ var settings = []setting{
 		want: "a whole number from 1 to 100000",
 		set:  count(func(c *Config) *int { return &c.Node.Hasher.Queue }, 1, 100_000),
 	},
+	databaseURL(),
 }
 
 // nodeName keeps names usable in lists, in logs and as parts of host names.

@@ -42,13 +42,17 @@ type Config struct {
 	Previous []secret.ClusterSecret
 
 	Settings   iam.Settings // what this node asks of the whole cluster when it leads
-	SharedKey  []byte       // signs in the compatible mode HS256
+	SharedKey  secret.Text  // signs in the compatible mode HS256
 	RotateKeys time.Duration
 
 	Hasher  secret.HasherConfig
 	Policy  login.Policy
 	Lockout login.Lockout
 	Limits  *limit.Set // nil: no limits
+
+	AllowedOrigins []string    // of web pages that may call the API
+	AllowedHosts   []string    // that a request may name; none: all
+	MetricsToken   secret.Text // who may read the metrics has it; none: everybody may
 
 	Version string
 	Logger  *slog.Logger
@@ -58,16 +62,17 @@ type Config struct {
 
 // Node is a node that runs.
 type Node struct {
-	config  Config
-	folder  *folder
-	http    net.Listener
-	socket  net.Listener
-	store   *store.Store
-	cluster *cluster.Node
-	server  *httpapi.Server
-	limiter *limit.Limiter
-	current atomic.Bool // whether this node has caught up with the cluster since it was started
-	failed  chan error  // of a listener that broke
+	config    Config
+	folder    *folder
+	http      net.Listener
+	socket    net.Listener
+	store     *store.Store
+	cluster   *cluster.Node
+	server    *httpapi.Server
+	proposals *proposals
+	limiter   *limit.Limiter
+	current   atomic.Bool // whether this node has caught up with the cluster since it was started
+	failed    chan error  // of a listener that broke
 }
 
 // Start starts a node. It returns when the node listens, which is before it is part of its cluster.
@@ -148,13 +153,14 @@ func (n *Node) wire(ctx context.Context, clusterSecret secret.ClusterSecret) err
 	if err != nil {
 		return err
 	}
+	n.proposals = measure(n.cluster)
 	go func() {
 		if n.cluster.WaitReady(context.WithoutCancel(ctx)) == nil {
 			n.current.Store(true)
 		}
 	}()
 	n.cluster.Lead((&steward.Steward{
-		Store: n.store, Proposer: n.cluster, Sealer: sealer, Settings: c.Settings, SharedSecret: c.SharedKey,
+		Store: n.store, Proposer: n.proposals, Sealer: sealer, Settings: c.Settings, SharedSecret: c.SharedKey,
 		RotateEvery: c.RotateKeys, PublishFor: token.PublishWait, Every: stewardEvery, Now: iam.Now, Log: c.Logger,
 	}).Run)
 	n.server = n.api(memory)
@@ -181,13 +187,13 @@ func (n *Node) api(memory *view.View) *httpapi.Server {
 	c := n.config
 	hasher := secret.NewHasher(c.Hasher)
 	people := &login.Service{
-		Store: n.store, Proposer: n.cluster, Hasher: hasher, Policy: c.Policy, Lockout: c.Lockout, CatchUp: n.cluster.CatchUp, Now: iam.Now,
+		Store: n.store, Proposer: n.proposals, Hasher: hasher, Policy: c.Policy, Lockout: c.Lockout, CatchUp: n.cluster.CatchUp, Now: iam.Now,
 	}
-	tokens := &oauth.Service{Store: n.store, View: memory, Proposer: n.cluster, Login: people, Now: iam.Now}
+	tokens := &oauth.Service{Store: n.store, View: memory, Proposer: n.proposals, Login: people, Now: iam.Now}
 	api := httpapi.Config{
-		OAuth: tokens, Login: people, View: memory, Store: n.store, Proposer: n.cluster, Hasher: hasher,
+		OAuth: tokens, Login: people, View: memory, Store: n.store, Proposer: n.proposals, Hasher: hasher,
 		Cluster: clusterView(n.cluster, memory, n.current.Load), Version: c.Version, Node: c.Name, Logger: c.Logger,
-		PublicURL: c.PublicURL,
+		PublicURL: c.PublicURL, AllowedOrigins: c.AllowedOrigins, AllowedHosts: c.AllowedHosts, MetricsToken: c.MetricsToken, Registry: n.registry(),
 	}
 	if c.Limits != nil {
 		n.limiter = limit.NewLimiter(limit.DefaultCallers)
