@@ -149,6 +149,7 @@ func (s *Server) exportAudit(x *exchange) error {
 // export writes part by part. No transaction is open while it waits for the reader.
 func (s *Server) export(w *bufio.Writer, q audit.Query, goOn func()) error {
 	for {
+		goOn()
 		entries, next, err := s.Audit.Span(q)
 		if err != nil {
 			return err
@@ -161,7 +162,6 @@ func (s *Server) export(w *bufio.Writer, q audit.Query, goOn func()) error {
 				return err
 			}
 		}
-		goOn()
 		if err := w.Flush(); err != nil || next == 0 {
 			return err
 		}

@@ -1,6 +1,12 @@
 package httpapi_test
 
 import (
+	"bufio"
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -195,5 +201,62 @@ func TestRateLimitsAreAudited(t *testing.T) {
 	i := slices.IndexFunc(events, func(e api.AuditEvent) bool { return e.Type == "limit.exceeded" })
 	if i < 0 || events[i].Count != 29 || events[i].Target != "POST /api/v1/auth/token" || events[i].Reason != "rate_limit_exceeded" {
 		t.Errorf("the refusals are %+v", events)
+	}
+}
+
+// TestReadingTheAuditLogNeedsNoMore: a program that collects audit logs is given that one scope.
+func TestReadingTheAuditLogNeedsNoMore(t *testing.T) {
+	s := newStack(t)
+	for _, c := range []call{
+		post("/admin/scopes", `{"name":"read:audit"}`),
+		post("/admin/clients", `{"client_id":"collector","name":"Collector","client_type":"confidential","scopes":["read:audit"]}`),
+	} {
+		a := s.do(s.operator, c)
+		if a.status != 201 {
+			t.Fatalf("%s: %d %s", c.path, a.status, a.body)
+		}
+		if made := decoded[api.Client](t, a); made.ClientSecret != "" {
+			token := get[api.TokenResponse](s, post("/auth/service-token", "").with("collector", made.ClientSecret)).AccessToken
+			s.run([]scenario{
+				{"reading", getAudit("").as(token), 200, []string{`"events":[{`}, nil},
+				{"exporting", getAudit("/export").as(token), 200, []string{`"sequence":1`}, nil},
+				{"anything else", call{method: "GET", path: v1 + "/admin/cluster"}.as(token), 403, nil, nil},
+			})
+		}
+	}
+}
+
+// TestSlowExports: who reads an export slowly keeps no transaction open, in which the file could not use
+// its space again, and no other state could take its place.
+func TestSlowExports(t *testing.T) {
+	s := newStack(t)
+	for range 10 {
+		s.recordMany(1000)
+	}
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://keystone.test"+v1+"/admin/audit/export", nil)
+	must(t, err)
+	resp, err := s.operator.Do(req)
+	must(t, err)
+	defer resp.Body.Close()
+	reader := bufio.NewReader(resp.Body)
+	first, err := reader.ReadString('\n')
+	must(t, err)
+
+	copied, err := os.Create(filepath.Join(t.TempDir(), "copy.db"))
+	must(t, err)
+	_, err = s.store.Copy(copied)
+	must(t, errors.Join(err, copied.Close()))
+	replaced := make(chan error, 1)
+	go func() { replaced <- s.store.Replace(copied.Name()) }() // waits for every transaction
+	select {
+	case err := <-replaced:
+		must(t, err)
+	case <-time.After(5 * time.Second):
+		t.Error("a transaction is open while the export waits for its reader")
+	}
+	rest, err := io.ReadAll(reader)
+	must(t, err)
+	if n := len(lines(t, first+string(rest))); n < 10_000 {
+		t.Errorf("%d events are exported", n)
 	}
 }
