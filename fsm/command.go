@@ -47,6 +47,9 @@ const (
 	kindExpire        Kind = 20
 	kindRecordAudit   Kind = 21
 	kindResealKeys    Kind = 22
+
+	kindTrimAudit Kind = 50
+	kindSignAudit Kind = 51
 )
 
 // registry makes an empty command of each kind, for the decoder to fill.
@@ -73,6 +76,8 @@ var registry = map[Kind]func() Command{
 	kindExpire:        func() Command { return new(Expire) },
 	kindRecordAudit:   func() Command { return new(RecordAudit) },
 	kindResealKeys:    func() Command { return new(ResealKeys) },
+	kindTrimAudit:     func() Command { return new(TrimAudit) },
+	kindSignAudit:     func() Command { return new(SignAudit) },
 }
 
 // Command is one change of the state.

@@ -1,6 +1,7 @@
 package fsm
 
 import (
+	"crypto/ed25519"
 	"fmt"
 	"maps"
 	"slices"
@@ -40,6 +41,8 @@ var generators = map[Kind]func(*rapid.T, *hints) Command{
 	kindExpire:        func(t *rapid.T, _ *hints) Command { return &Expire{Most: between(t, "most", 1, 4)} },
 	kindRecordAudit:   genRecordAudit,
 	kindResealKeys:    genResealKeys,
+	kindTrimAudit:     genTrimAudit,
+	kindSignAudit:     genSignAudit,
 }
 
 // own are the roles and scopes that commands name: those of Initialize among others.
@@ -59,6 +62,7 @@ type hints struct {
 	scopes   []iam.ID
 	next     int
 	now      iam.Time
+	begin    iam.AuditHash // of the first audit entry, where the log begins with Initialize
 }
 
 // kinds draws the commands; those about sessions come more often.
@@ -137,7 +141,11 @@ func drawLog(t *rapid.T, least, most int) []*raft.Log {
 		} else {
 			cmd = generators[one(t, "kind", kinds)](t, h)
 		}
-		data, err := Encode(genOrigin(t), h.now, cmd)
+		origin := genOrigin(t)
+		if i == 0 && len(commands) > 0 {
+			h.begin = iam.AuditEntry{Sequence: 1, At: h.now, Type: cmd.event().Type, Actor: origin.Actor, Result: iam.AuditSuccess}.Sum()
+		}
+		data, err := Encode(origin, h.now, cmd)
 		if err != nil {
 			t.Fatalf("the generator of %T made one that is not valid: %v: %+v", cmd, err, cmd)
 		}
@@ -381,4 +389,31 @@ func genRecordAudit(t *rapid.T, h *hints) Command {
 
 func genResealKeys(t *rapid.T, _ *hints) Command {
 	return &ResealKeys{Keys: []SealedKey{{ID: genKid(t), Sealed: []byte("again")}}}
+}
+
+// checkpoint draws one that may be about an entry there is: of the first alone the hash can be foreseen.
+// See TestAuditLogHolds for the others.
+func (h *hints) checkpoint(t *rapid.T) iam.AuditCheckpoint {
+	c := checkpointOf(iam.AuditEntry{Sequence: uint64(between(t, "sequence", 1, 2)), Hash: h.begin}, h.now)
+	if c.Hash.IsZero() {
+		c.Hash[0] = 1
+	}
+	return c
+}
+
+// checkpointOf is a checkpoint whose signature nobody looks at.
+func checkpointOf(e iam.AuditEntry, at iam.Time) iam.AuditCheckpoint {
+	return iam.AuditCheckpoint{Sequence: e.Sequence, Hash: e.Hash, At: at, Key: make([]byte, ed25519.PublicKeySize), Signature: make([]byte, ed25519.SignatureSize)}
+}
+
+func genTrimAudit(t *rapid.T, h *hints) Command {
+	c := &TrimAudit{Checkpoint: h.checkpoint(t)}
+	c.Checkpoint.Removed = true
+	return c
+}
+
+func genSignAudit(t *rapid.T, h *hints) Command {
+	c := &SignAudit{Checkpoints: []iam.AuditCheckpoint{h.checkpoint(t)}}
+	c.Checkpoints[0].Removed = rapid.Bool().Draw(t, "removed")
+	return c
 }

@@ -29,6 +29,8 @@ type exchange struct {
 	index    uint64   // of the last log entry that the answer is sure to reflect
 	code     iam.Code // of the refusal, if it was one
 	cause    error    // what the log is told and the caller is not
+
+	presented string // the client_id that the caller named, true or not
 }
 
 // operatorMark is the key under which a request that came in over the operator's socket is marked.
@@ -66,6 +68,7 @@ func (s *Server) call(x *exchange, h handler) {
 		err = h(s, x)
 	}
 	if err != nil {
+		s.refused(x, iam.CodeOf(err))
 		x.fail(err)
 	}
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/valyala/fasthttp/fasthttputil"
 
 	"github.com/keystone-auth/keystone/api"
+	"github.com/keystone-auth/keystone/audit"
 	"github.com/keystone-auth/keystone/fsm"
 	"github.com/keystone-auth/keystone/httpapi"
 	"github.com/keystone-auth/keystone/iam"
@@ -74,6 +75,7 @@ type stack struct {
 	store    *store.Store
 	view     *view.View
 	log      *loneLog
+	audit    *audit.Log
 	server   *httpapi.Server
 	logged   *syncBuffer
 	leader   atomic.Pointer[string]
@@ -132,7 +134,8 @@ func (s *stack) build(dir string) httpapi.Config {
 			t.Errorf("the state after the test: %v", err)
 		}
 	})
-	sealer := secret.NewSealer(secret.NewClusterSecret())
+	shared := secret.NewClusterSecret()
+	sealer := secret.NewSealer(shared)
 	fatal := func(err error) { t.Errorf("fatal: %v", err) }
 	v, err := view.New(view.Config{Open: sealer.Open, Fatal: fatal}, st)
 	must(t, err)
@@ -147,12 +150,16 @@ func (s *stack) build(dir string) httpapi.Config {
 		Lockout: login.Lockout{Attempts: 5, For: 15 * time.Minute},
 	}
 	s.settle(&steward.Steward{
-		Store: st, Proposer: s.log, Sealer: sealer, Now: iam.Now, Log: slog.New(slog.DiscardHandler), Every: time.Millisecond,
+		Store: st, Proposer: s.log, Sealer: sealer, Notary: secret.NewNotary(shared), Now: iam.Now, Log: slog.New(slog.DiscardHandler), Every: time.Millisecond,
 		Settings: iam.Settings{
 			Issuer: "keystone-auth", Algorithm: "ES256", AccessSeconds: 900, RefreshSeconds: 86400, ServiceSeconds: 900, DefaultRole: iam.RoleUser,
 		},
 	})
+	s.audit = audit.New(audit.Config{Store: st, Proposer: s.log, Now: iam.Now, Logger: slog.New(slog.DiscardHandler), Every: time.Hour})
+	t.Cleanup(func() { _ = s.audit.Close(context.Background()) }) // tests let proposals fail
+	people.Refused = s.audit.Refused
 	return httpapi.Config{
+		Audit: s.audit,
 		OAuth: &oauth.Service{Store: st, View: v, Proposer: s.log, Login: people, Now: iam.Now},
 		Login: people, View: v, Store: st, Proposer: s.log, Hasher: hasher,
 		Cluster: httpapi.Cluster{

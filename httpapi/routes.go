@@ -61,6 +61,9 @@ func routes() []route {
 		{method: "POST", path: base + "/admin/users", handle: handle((*Server).createUser), auth: bearer, permission: iam.ScopeAdminUsers, limit: limitAPI, body: bodyJSON, created: true, noStore: true, idempotent: true},
 		{method: "POST", path: base + "/admin/scopes", handle: handle((*Server).createScope), auth: bearer, permission: iam.ScopeAdminScopes, limit: limitAPI, body: bodyJSON, created: true, noStore: true, idempotent: true},
 		{method: "POST", path: base + "/admin/clients", handle: handle((*Server).createClient), auth: bearer, permission: iam.ScopeAdminClients, limit: limitAPI, body: bodyJSON, created: true, noStore: true},
+		{method: "GET", path: base + "/admin/audit", handle: handle((*Server).auditEvents), auth: bearer, permission: iam.ScopeReadAudit, limit: limitAPI, noStore: true},
+		{method: "GET", path: base + "/admin/audit/export", handle: (*Server).exportAudit, auth: bearer, permission: iam.ScopeReadAudit, limit: limitAPI, noStore: true},
+		{method: "GET", path: base + "/admin/audit/checkpoints", handle: handle((*Server).auditCheckpoints), auth: bearer, permission: iam.ScopeReadAudit, limit: limitAPI, noStore: true},
 		{method: "GET", path: base + "/admin/cluster", handle: handle((*Server).cluster), auth: bearer, permission: iam.ScopeAdminCluster, limit: limitAPI, noStore: true, always: true},
 
 		// The platform.

@@ -12,6 +12,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"github.com/keystone-auth/keystone/api"
+	"github.com/keystone-auth/keystone/audit"
 	"github.com/keystone-auth/keystone/fsm"
 	"github.com/keystone-auth/keystone/iam"
 	"github.com/keystone-auth/keystone/limit"
@@ -31,6 +32,7 @@ type Config struct {
 	Proposer fsm.Proposer
 	Hasher   *secret.Hasher
 	Cluster  Cluster
+	Audit    *audit.Log     // nil: refusals are not recorded, and nobody can read the log
 	Limiter  *limit.Limiter // nil: no limits
 	Limits   limit.Set
 	// PublicURL is how clients reach the cluster, such as https://auth.example.com, for the metadata

@@ -21,6 +21,8 @@ type Service struct {
 	// a password that was changed on another node a moment ago.
 	CatchUp func(context.Context) error
 	Now     func() iam.Time
+	// Refused is told of each failed login, for the audit log. Nil: nobody is.
+	Refused func(iam.AuditEntry)
 
 	failures failures
 }
@@ -54,10 +56,13 @@ func (s *Service) Password(ctx context.Context, a Attempt) (Proof, error) {
 	case err != nil:
 		return Proof{}, err
 	case !right:
+		s.refused(a.Origin, user, iam.InvalidGrant)
 		return Proof{}, s.failed(ctx, a.Origin, user, known)
 	case !user.Active:
+		s.refused(a.Origin, user, iam.AccountDisabled)
 		return Proof{}, iam.Errorf(iam.AccountDisabled, "The account is disabled.")
 	case user.LockedAt(s.Now()):
+		s.refused(a.Origin, user, iam.AccountLocked)
 		refusal := iam.Errorf(iam.AccountLocked, "The account is locked after too many failed logins.")
 		refusal.LockedUntil = user.LockedUntil
 		return Proof{}, refusal

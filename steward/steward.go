@@ -22,6 +22,8 @@ type Steward struct {
 	Proposer fsm.Proposer
 	Sealer   *secret.Sealer
 	Settings iam.Settings // what this node's configuration asks of the whole cluster
+	// Notary signs the audit log. Nil: it is neither signed nor shortened.
+	Notary *secret.Notary
 	// SharedSecret signs in the compatible mode HS256. It is kept sealed in the state, so that only
 	// the node that leads needs to be told.
 	SharedSecret secret.Text
@@ -54,7 +56,7 @@ func (s *Steward) round(ctx context.Context) error {
 	}
 	// One that fails keeps none of the others from its work.
 	var failed []error
-	for _, duty := range []func(context.Context) error{s.settle, s.keepKey, s.reseal, s.expire} {
+	for _, duty := range []func(context.Context) error{s.settle, s.keepKey, s.reseal, s.expire, s.keepAudit} {
 		failed = append(failed, duty(ctx))
 	}
 	return errors.Join(failed...)

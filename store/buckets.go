@@ -32,6 +32,7 @@ import (
 //	keys_by_expiry           time, kid → kid
 //	settings                 "settings" → iam.Settings
 //	audit                    sequence → iam.AuditEntry
+//	checkpoints              sequence → iam.AuditCheckpoint
 //	outcomes                 request id → Outcome
 //	outcomes_by_expiry       time, request id → request id
 var (
@@ -96,7 +97,11 @@ var (
 	}
 	audit = table[iam.AuditEntry]{
 		bucket: "audit",
-		key:    func(e *iam.AuditEntry) []byte { return binary.BigEndian.AppendUint64(nil, e.Sequence) },
+		key:    func(e *iam.AuditEntry) []byte { return sequenceKey(e.Sequence) },
+	}
+	checkpoints = table[iam.AuditCheckpoint]{
+		bucket: "checkpoints",
+		key:    func(c *iam.AuditCheckpoint) []byte { return sequenceKey(c.Sequence) },
 	}
 	outcomes = table[Outcome]{
 		bucket: "outcomes",
@@ -107,7 +112,7 @@ var (
 	}
 
 	// tables in the order in which Check and Load walk them.
-	tables = []anyTable{&users, &roles, &scopes, &clients, &sessions, &revocations, &keys, &settings, &audit, &outcomes}
+	tables = []anyTable{&users, &roles, &scopes, &clients, &sessions, &revocations, &keys, &settings, &audit, &outcomes, &checkpoints}
 )
 
 const metaBucket = "meta"
@@ -154,6 +159,8 @@ func instant(t iam.Time) [][]byte {
 }
 
 func timeKey(t iam.Time) []byte { return binary.BigEndian.AppendUint64(nil, uint64(t)) }
+
+func sequenceKey(sequence uint64) []byte { return binary.BigEndian.AppendUint64(nil, sequence) }
 
 func revocationKey(kind iam.RevocationKind, subject string) []byte {
 	return append([]byte{byte(kind)}, subject...)

@@ -1,8 +1,6 @@
 package store
 
 import (
-	"encoding/binary"
-
 	bolt "go.etcd.io/bbolt"
 
 	"github.com/keystone-auth/keystone/iam"
@@ -127,7 +125,7 @@ func (r *Reader) Settings() (iam.Settings, bool) { return settings.get(r, []byte
 
 // Audit returns up to most audit entries after that sequence number, in order.
 func (r *Reader) Audit(after uint64, most int) []iam.AuditEntry {
-	return audit.page(r, binary.BigEndian.AppendUint64(nil, after), most)
+	return audit.page(r, sequenceKey(after), most)
 }
 
 // Outcome returns what the command with that request id came to, if it is still remembered.

@@ -38,6 +38,8 @@ type Meta struct {
 	Time               iam.Time  `cbor:"6,keyasint,omitempty"` // the state's own clock: never runs backwards
 	AuditSequence      uint64    `cbor:"7,keyasint,omitempty"` // of the last audit entry
 	Hash               stateHash `cbor:"8,keyasint"`
+
+	AuditHash iam.AuditHash `cbor:"9,keyasint,omitzero"` // of the last audit entry, which the next one carries
 }
 
 // Change is one row as a transaction left it, or as it was before it was deleted.
@@ -228,7 +230,7 @@ func (s *Store) Meta() (meta Meta, err error) {
 }
 
 // Check compares every row with its indexes both ways, the running hash with one made from the rows,
-// and the file's own pages. It names the first fault.
+// the audit entries with each other, and the file's own pages. It names the first fault.
 func (s *Store) Check() error {
 	return s.View(func(r *Reader) error {
 		for err := range r.tx.Check() {
@@ -242,6 +244,9 @@ func (s *Store) Check() error {
 		}
 		var meta Meta
 		if err := readMeta(r.tx, &meta); err != nil {
+			return err
+		}
+		if err := r.followAudit(new(iam.AuditChain), meta); err != nil {
 			return err
 		}
 		if meta.Hash != hash {

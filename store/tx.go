@@ -57,10 +57,12 @@ func (tx *Tx) PutKey(k iam.Key) { keys.put(tx, k) }
 // PutSettings writes the settings.
 func (tx *Tx) PutSettings(s iam.Settings) { settings.put(tx, s) }
 
-// AppendAudit adds an entry under the next sequence number.
+// AppendAudit adds an entry under the next sequence number, chained to the one before.
 func (tx *Tx) AppendAudit(e iam.AuditEntry) {
 	tx.Meta.AuditSequence++
-	e.Sequence = tx.Meta.AuditSequence
+	e.Sequence, e.Previous = tx.Meta.AuditSequence, tx.Meta.AuditHash
+	e.Hash = e.Sum()
+	tx.Meta.AuditHash = e.Hash
 	audit.put(tx, e)
 }
 

@@ -50,6 +50,10 @@ func TestScript(t *testing.T) {
 			"check":         check,
 			"private":       private,
 			"unreadabledir": unreadable,
+
+			"forgeaudit":     forgeAudit,
+			"forgebeginning": forgeBeginning,
+			"faillogin":      failLogin,
 		},
 	})
 }

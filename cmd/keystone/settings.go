@@ -196,6 +196,16 @@ var settings = []setting{
 	rate("RATE_LIMIT_SERVICE_TOKEN", "service tokens", func(s *limit.Set) *limit.Limit { return &s.ServiceToken }),
 	rate("RATE_LIMIT_API", "all other requests", func(s *limit.Set) *limit.Limit { return &s.API }),
 	{
+		env: "KEYSTONE_AUDIT_KEEP_DAYS", std: "365", doc: "how many days an entry of the audit log is kept; 0 = for ever",
+		want: "a whole number of days from 0 to 36500, such as 365",
+		set:  number(func(c *Config) *int64 { return &c.Node.Settings.AuditKeepDays }, 0, iam.MaxAuditDays, 1),
+	},
+	{
+		env: "KEYSTONE_AUDIT_KEEP_COUNT", std: "10000000", doc: "how many entries of the audit log are kept, at about 400 bytes each; up to 1,000 more stay until they go together; 0 = all",
+		want: "a whole number of entries from 0 to 1000000000, such as 10000000",
+		set:  number(func(c *Config) *int64 { return &c.Node.Settings.AuditKeepCount }, 0, iam.MaxAuditCount, 1),
+	},
+	{
 		env: "KEYSTONE_ARGON2_MEMORY_KIB", std: "65536", doc: "memory that one password hash takes",
 		want: "a number of KiB from 8 to 1048576, such as 65536",
 		set: func(c *Config, v string) error {

@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/keystone-auth/keystone/audit"
 	"github.com/keystone-auth/keystone/cluster"
 	"github.com/keystone-auth/keystone/fsm"
 	"github.com/keystone-auth/keystone/httpapi"
@@ -50,9 +51,10 @@ type Config struct {
 	Lockout login.Lockout
 	Limits  *limit.Set // nil: no limits
 
-	AllowedOrigins []string    // of web pages that may call the API
-	AllowedHosts   []string    // that a request may name; none: all
-	MetricsToken   secret.Text // who may read the metrics has it; none: everybody may
+	AllowedOrigins []string      // of web pages that may call the API
+	AllowedHosts   []string      // that a request may name; none: all
+	MetricsToken   secret.Text   // who may read the metrics has it; none: everybody may
+	AuditEvery     time.Duration // how long refusals wait to be recorded together; 0 = the usual
 
 	Version string
 	Logger  *slog.Logger
@@ -73,6 +75,7 @@ type Node struct {
 	limiter   *limit.Limiter
 	current   atomic.Bool // whether this node has caught up with the cluster since it was started
 	failed    chan error  // of a listener that broke
+	audit     *audit.Log
 }
 
 // Start starts a node. It returns when the node listens, which is before it is part of its cluster.
@@ -162,6 +165,7 @@ func (n *Node) wire(ctx context.Context, clusterSecret secret.ClusterSecret) err
 	n.cluster.Lead((&steward.Steward{
 		Store: n.store, Proposer: n.proposals, Sealer: sealer, Settings: c.Settings, SharedSecret: c.SharedKey,
 		RotateEvery: c.RotateKeys, PublishFor: token.PublishWait, Every: stewardEvery, Now: iam.Now, Log: c.Logger,
+		Notary: secret.NewNotary(clusterSecret, c.Previous...),
 	}).Run)
 	n.server = n.api(memory)
 	return nil
@@ -189,11 +193,14 @@ func (n *Node) api(memory *view.View) *httpapi.Server {
 	people := &login.Service{
 		Store: n.store, Proposer: n.proposals, Hasher: hasher, Policy: c.Policy, Lockout: c.Lockout, CatchUp: n.cluster.CatchUp, Now: iam.Now,
 	}
+	n.audit = audit.New(audit.Config{Store: n.store, Proposer: n.proposals, Now: iam.Now, Logger: c.Logger, Every: c.AuditEvery})
+	people.Refused = n.audit.Refused
 	tokens := &oauth.Service{Store: n.store, View: memory, Proposer: n.proposals, Login: people, Now: iam.Now}
 	api := httpapi.Config{
 		OAuth: tokens, Login: people, View: memory, Store: n.store, Proposer: n.proposals, Hasher: hasher,
 		Cluster: clusterView(n.cluster, memory, n.current.Load), Version: c.Version, Node: c.Name, Logger: c.Logger,
 		PublicURL: c.PublicURL, AllowedOrigins: c.AllowedOrigins, AllowedHosts: c.AllowedHosts, MetricsToken: c.MetricsToken, Registry: n.registry(),
+		Audit: n.audit,
 	}
 	if c.Limits != nil {
 		n.limiter = limit.NewLimiter(limit.DefaultCallers)
@@ -233,6 +240,9 @@ func (n *Node) Close(ctx context.Context) error {
 			_ = l.Close() // a second time, where the server ran
 		}
 	}
+	if n.audit != nil {
+		n.recordRest(ctx)
+	}
 	if n.cluster != nil {
 		errs = append(errs, n.cluster.Close(ctx))
 	}
@@ -262,4 +272,14 @@ func (n *Node) drain(ctx context.Context) error {
 		return nil
 	}
 	return err
+}
+
+// recordRest records the refusals that wait, while this node can still reach the others. A cluster that is
+// stopped as a whole has nobody left to record them, and must not wait for it.
+func (n *Node) recordRest(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	if err := n.audit.Close(ctx); err != nil {
+		n.config.Logger.Warn("the last refusals could not be recorded in the audit log", "error", err)
+	}
 }
