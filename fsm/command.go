@@ -47,6 +47,12 @@ const (
 	kindExpire        Kind = 20
 	kindRecordAudit   Kind = 21
 	kindResealKeys    Kind = 22
+
+	kindChangePassword Kind = 30
+	kindSetPassword    Kind = 31
+	kindIssueTicket    Kind = 32
+	kindResetPassword  Kind = 33
+	kindConfirmEmail   Kind = 34
 )
 
 // registry makes an empty command of each kind, for the decoder to fill.
@@ -73,6 +79,12 @@ var registry = map[Kind]func() Command{
 	kindExpire:        func() Command { return new(Expire) },
 	kindRecordAudit:   func() Command { return new(RecordAudit) },
 	kindResealKeys:    func() Command { return new(ResealKeys) },
+
+	kindChangePassword: func() Command { return new(ChangePassword) },
+	kindSetPassword:    func() Command { return new(SetPassword) },
+	kindIssueTicket:    func() Command { return new(IssueTicket) },
+	kindResetPassword:  func() Command { return new(ResetPassword) },
+	kindConfirmEmail:   func() Command { return new(ConfirmEmail) },
 }
 
 // Command is one change of the state.

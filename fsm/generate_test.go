@@ -40,6 +40,12 @@ var generators = map[Kind]func(*rapid.T, *hints) Command{
 	kindExpire:        func(t *rapid.T, _ *hints) Command { return &Expire{Most: between(t, "most", 1, 4)} },
 	kindRecordAudit:   genRecordAudit,
 	kindResealKeys:    genResealKeys,
+
+	kindChangePassword: genChangePassword,
+	kindSetPassword:    genSetPassword,
+	kindIssueTicket:    genIssueTicket,
+	kindResetPassword:  genResetPassword,
+	kindConfirmEmail:   genConfirmEmail,
 }
 
 // own are the roles and scopes that commands name: those of Initialize among others.
@@ -57,6 +63,7 @@ type hints struct {
 	sessions []iam.Session     // that may stand, newest last
 	roles    []iam.ID          // that were put, newest last
 	scopes   []iam.ID
+	tickets  []*IssueTicket    // that were issued, newest last
 	next     int
 	now      iam.Time
 }
