@@ -63,7 +63,7 @@ type hints struct {
 	sessions []iam.Session     // that may stand, newest last
 	roles    []iam.ID          // that were put, newest last
 	scopes   []iam.ID
-	tickets  []*IssueTicket    // that were issued, newest last
+	tickets  []*IssueTicket // that were issued, newest last
 	next     int
 	now      iam.Time
 }
@@ -74,6 +74,7 @@ var kinds = func() []Kind {
 	for range 8 {
 		all = append(all, kindStartSession, kindRotateSession, kindRotateSession)
 	}
+	all = append(all, kindIssueTicket, kindIssueTicket, kindResetPassword, kindResetPassword, kindConfirmEmail)
 	return append(all, kindCreateUser, kindUpdateUser, kindUpdateUser, kindCreateClient, kindUpdateClient)
 }()
 

@@ -21,6 +21,8 @@ type Service struct {
 	// a password that was changed on another node a moment ago.
 	CatchUp func(context.Context) error
 	Now     func() iam.Time
+	Mailer  *Mailer // nil: nothing is sent
+	Links   Links
 
 	failures failures
 }
@@ -61,6 +63,8 @@ func (s *Service) Password(ctx context.Context, a Attempt) (Proof, error) {
 		refusal := iam.Errorf(iam.AccountLocked, "The account is locked after too many failed logins.")
 		refusal.LockedUntil = user.LockedUntil
 		return Proof{}, refusal
+	case s.Policy.outdated(user, s.Now()):
+		return Proof{}, iam.Errorf(iam.PasswordExpired, "The password is older than is allowed: reset it, by the link that a password reset sends or by an administrator.")
 	}
 	s.failures.forget(user.ID)
 	proof := Proof{User: user}
