@@ -22,6 +22,9 @@ type PasswordChange struct {
 // index of the change. Wrong present passwords count like failed logins: else whoever finds a token
 // could guess the password with it.
 func (s *Service) ChangePassword(ctx context.Context, c PasswordChange) (ended int, index uint64, err error) {
+	if c.Current == "" { // no guess, and not to be counted as one
+		return 0, 0, iam.Invalid("current_password", "must not be empty")
+	}
 	for range tries {
 		user, err := s.proven(ctx, c)
 		if err != nil {

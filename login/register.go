@@ -38,7 +38,9 @@ func (s *Service) Register(ctx context.Context, origin fsm.Origin, n NewUser, by
 		return iam.User{}, 0, err
 	}
 	var user iam.User
-	err = res.Decode(&user)
+	if err = res.Decode(&user); err == nil {
+		s.Welcome(origin, user)
+	}
 	return user, res.Index, err
 }
 

@@ -28,6 +28,7 @@ type Config struct {
 	NoRateLimit bool
 	LogLevel    slog.Level
 	LogFormat   string // json or text; empty = text on a terminal
+	Mail        mailConfig
 }
 
 // setting is one thing that can be set: by a flag of `keystone serve`, by the environment, or by its
@@ -124,6 +125,9 @@ func (c *Config) finish() error {
 	}
 	if n.Policy.MinLength > n.Policy.MaxLength {
 		return errors.New("PASSWORD_MIN_LENGTH must not be over PASSWORD_MAX_LENGTH: no password could be chosen")
+	}
+	if err := c.finishMail(); err != nil {
+		return err
 	}
 	if err := n.Settings.Check(); err != nil {
 		return fmt.Errorf("the settings do not fit together: %s", sentence(err))
@@ -227,8 +231,6 @@ var notUsed = []struct{ env, why string }{
 	{"REDIS_URL", "not needed: Keystone has no cache beside it"},
 	{"ALLOWED_ORIGINS", "not used by this version"},
 	{"ALLOWED_HOSTS", "not used by this version"},
-	{"PASSWORD_PREVENT_REUSE_COUNT", "not used by this version"},
-	{"PASSWORD_MAX_AGE_DAYS", "not used by this version"},
 	{"DEBUG", "not used: set LOG_LEVEL=debug for more log lines"},
 }
 

@@ -50,6 +50,10 @@ type Config struct {
 	Lockout login.Lockout
 	Limits  *limit.Set // nil: no limits
 
+	Mail      login.Sender // nil: no messages are sent …
+	MailToLog bool         // … or they are written to the log
+	Links     login.Links
+
 	Version string
 	Logger  *slog.Logger
 	// Fatal is told why the node cannot go on, and ends the process.
@@ -66,6 +70,7 @@ type Node struct {
 	cluster *cluster.Node
 	server  *httpapi.Server
 	limiter *limit.Limiter
+	mailer  *login.Mailer
 	current atomic.Bool // whether this node has caught up with the cluster since it was started
 	failed  chan error  // of a listener that broke
 }
@@ -182,6 +187,7 @@ func (n *Node) api(memory *view.View) *httpapi.Server {
 	hasher := secret.NewHasher(c.Hasher)
 	people := &login.Service{
 		Store: n.store, Proposer: n.cluster, Hasher: hasher, Policy: c.Policy, Lockout: c.Lockout, CatchUp: n.cluster.CatchUp, Now: iam.Now,
+		Mailer: n.startMailer(), Links: c.Links,
 	}
 	tokens := &oauth.Service{Store: n.store, View: memory, Proposer: n.cluster, Login: people, Now: iam.Now}
 	api := httpapi.Config{
@@ -195,6 +201,17 @@ func (n *Node) api(memory *view.View) *httpapi.Server {
 		tokens.Limiter, tokens.Guesses = n.limiter, c.Limits.ServiceToken
 	}
 	return httpapi.New(api)
+}
+
+// startMailer starts what sends messages to people.
+func (n *Node) startMailer() *login.Mailer {
+	sender := n.config.Mail
+	if n.config.MailToLog {
+		n.config.Logger.Warn("KEYSTONE_MAIL_TO_LOG is set: whoever reads this log can reset passwords")
+		sender = login.LogSender{Log: n.config.Logger}
+	}
+	n.mailer = login.NewMailer(sender, n.config.Logger)
+	return n.mailer
 }
 
 func (n *Node) serve(serve func(net.Listener) error, l net.Listener) {
@@ -226,6 +243,9 @@ func (n *Node) Close(ctx context.Context) error {
 		if l != nil {
 			_ = l.Close() // a second time, where the server ran
 		}
+	}
+	if n.mailer != nil {
+		n.mailer.Close()
 	}
 	if n.cluster != nil {
 		errs = append(errs, n.cluster.Close(ctx))
