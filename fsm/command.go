@@ -48,8 +48,13 @@ const (
 	kindRecordAudit   Kind = 21
 	kindResealKeys    Kind = 22
 
-	kindTrimAudit Kind = 50
-	kindSignAudit Kind = 51
+	kindTrimAudit      Kind = 50
+	kindSignAudit      Kind = 51
+	kindChangePassword Kind = 30
+	kindSetPassword    Kind = 31
+	kindIssueTicket    Kind = 32
+	kindResetPassword  Kind = 33
+	kindConfirmEmail   Kind = 34
 )
 
 // registry makes an empty command of each kind, for the decoder to fill.
@@ -78,6 +83,12 @@ var registry = map[Kind]func() Command{
 	kindResealKeys:    func() Command { return new(ResealKeys) },
 	kindTrimAudit:     func() Command { return new(TrimAudit) },
 	kindSignAudit:     func() Command { return new(SignAudit) },
+
+	kindChangePassword: func() Command { return new(ChangePassword) },
+	kindSetPassword:    func() Command { return new(SetPassword) },
+	kindIssueTicket:    func() Command { return new(IssueTicket) },
+	kindResetPassword:  func() Command { return new(ResetPassword) },
+	kindConfirmEmail:   func() Command { return new(ConfirmEmail) },
 }
 
 // Command is one change of the state.

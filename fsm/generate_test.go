@@ -43,6 +43,12 @@ var generators = map[Kind]func(*rapid.T, *hints) Command{
 	kindResealKeys:    genResealKeys,
 	kindTrimAudit:     genTrimAudit,
 	kindSignAudit:     genSignAudit,
+
+	kindChangePassword: genChangePassword,
+	kindSetPassword:    genSetPassword,
+	kindIssueTicket:    genIssueTicket,
+	kindResetPassword:  genResetPassword,
+	kindConfirmEmail:   genConfirmEmail,
 }
 
 // own are the roles and scopes that commands name: those of Initialize among others.
@@ -60,6 +66,7 @@ type hints struct {
 	sessions []iam.Session     // that may stand, newest last
 	roles    []iam.ID          // that were put, newest last
 	scopes   []iam.ID
+	tickets  []*IssueTicket // that were issued, newest last
 	next     int
 	now      iam.Time
 	begin    iam.AuditHash // of the first audit entry, where the log begins with Initialize
@@ -71,6 +78,7 @@ var kinds = func() []Kind {
 	for range 8 {
 		all = append(all, kindStartSession, kindRotateSession, kindRotateSession)
 	}
+	all = append(all, kindIssueTicket, kindIssueTicket, kindResetPassword, kindResetPassword, kindConfirmEmail)
 	return append(all, kindCreateUser, kindUpdateUser, kindUpdateUser, kindCreateClient, kindUpdateClient)
 }()
 

@@ -214,7 +214,7 @@ func (x *exchange) idempotencyID() iam.ID {
 		return id
 	}
 	h := sha256.New()
-	for _, part := range [][]byte{[]byte(x.actor()), []byte(x.route.method), []byte(x.route.path), key, x.http.PostBody()} {
+	for _, part := range [][]byte{[]byte(x.actor()), []byte(x.route.method), x.http.Path(), key, x.http.PostBody()} {
 		fmt.Fprintf(h, "%d:", len(part)) // lengths, so that no two lists of parts read alike
 		h.Write(part)
 	}

@@ -21,6 +21,8 @@ const (
 	limitRegister           // by address
 	limitByGrant            // login, refresh or service token: the handler knows which
 	limitByClient           // the calling client's own: the handler knows which
+	limitMail               // by address: it ends in a message
+	limitPassword           // by person: it tries a password
 )
 
 // admit counts a request and refuses it when its caller made too many. The answer says how many are
@@ -52,6 +54,10 @@ func (s *Server) admitRoute(x *exchange) error {
 		return s.admit(x, x.limitKey(), s.Limits.API)
 	case limitRegister:
 		return s.admit(x, limit.AddressKey(x.ip()), s.Limits.Register)
+	case limitMail:
+		return s.admit(x, limit.AddressKey(x.ip()), s.Limits.Mail)
+	case limitPassword:
+		return s.admit(x, x.limitKey(), s.Limits.Login)
 	}
 	return nil
 }

@@ -27,6 +27,24 @@ func (p Permissions) MayGive(scopes []string) error {
 	return nil
 }
 
+// MayManage refuses to change, to log out or to give a new password to somebody who holds rights over
+// Keystone that the caller does not hold: whoever sets an administrator's password is that administrator
+// a moment later.
+func (p Permissions) MayManage(held []string) error {
+	for _, scope := range held {
+		if administers(scope) && !p.Grants(scope) {
+			return Errorf(Forbidden, "This user holds rights that the caller does not hold: ask somebody who holds them, or use the operator's socket.")
+		}
+	}
+	return nil
+}
+
+// Everything tells whether all rights over Keystone are held, as a superuser's token does that was not
+// narrowed.
+func (p Permissions) Everything() bool {
+	return !slices.ContainsFunc(administered, func(scope string) bool { return !p.Grants(scope) })
+}
+
 // administers tells whether a scope gives rights over Keystone itself.
 func administers(scope string) bool {
 	action, resource, _ := strings.Cut(scope, ":")

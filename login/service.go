@@ -23,6 +23,8 @@ type Service struct {
 	Now     func() iam.Time
 	// Refused is told of each failed login, for the audit log. Nil: nobody is.
 	Refused func(iam.AuditEntry)
+	Mailer  *Mailer // nil: nothing is sent
+	Links   Links
 
 	failures failures
 }
@@ -66,6 +68,8 @@ func (s *Service) Password(ctx context.Context, a Attempt) (Proof, error) {
 		refusal := iam.Errorf(iam.AccountLocked, "The account is locked after too many failed logins.")
 		refusal.LockedUntil = user.LockedUntil
 		return Proof{}, refusal
+	case s.Policy.outdated(user, s.Now()):
+		return Proof{}, iam.Errorf(iam.PasswordExpired, "The password is older than is allowed: reset it, by the link that a password reset sends or by an administrator.")
 	}
 	s.failures.forget(user.ID)
 	proof := Proof{User: user}

@@ -40,6 +40,21 @@ func (r *Reader) UsersWithRole(role iam.ID, most int) []iam.User {
 	return users.under(r, "users_by_role", role[:], most)
 }
 
+// Superusers returns up to most of the users that hold every scope.
+func (r *Reader) Superusers(most int) []iam.User {
+	return users.under(r, "users_by_superuser", []byte{1}, most)
+}
+
+// Ticket returns the user's ticket for that purpose.
+func (r *Reader) Ticket(purpose iam.TicketPurpose, user iam.ID) (iam.Ticket, bool) {
+	return tickets.get(r, ticketKey(purpose, user))
+}
+
+// TicketByDigest returns the ticket of which that is the SHA-256.
+func (r *Reader) TicketByDigest(digest []byte) (iam.Ticket, bool) {
+	return tickets.by(r, "tickets_by_digest", digest)
+}
+
 // Role returns the role with that id.
 func (r *Reader) Role(id iam.ID) (iam.Role, bool) { return roles.get(r, id[:]) }
 

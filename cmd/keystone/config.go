@@ -32,6 +32,7 @@ type Config struct {
 	Debug       bool
 	File        string      // the YAML file
 	DatabaseURL secret.Text // of import and export; a node uses none
+	Mail        mailConfig
 }
 
 // setting is one thing that can be set: by a flag of `keystone serve`, by the environment, by the file
@@ -182,6 +183,7 @@ var consequences = []struct {
 		},
 	},
 	{[]string{"KEYSTONE_NAME", "KEYSTONE_CLUSTER", "KEYSTONE_ADVERTISE", "KEYSTONE_INITIAL", "KEYSTONE_JOIN"}, (*Config).finishCluster},
+	{mailSettings, (*Config).finishMail},
 }
 
 // machineName is this machine's name as far as it can be the name of a node. A lone node is not
@@ -278,8 +280,6 @@ func sentence(err error) string {
 // versions, and what to tell those who do.
 var notUsed = []struct{ env, why string }{
 	{"REDIS_URL", "not needed: Keystone has no cache beside it"},
-	{"PASSWORD_PREVENT_REUSE_COUNT", "not used by this version"},
-	{"PASSWORD_MAX_AGE_DAYS", "not used by this version"},
 }
 
 // fromOrchestrator matches what orchestrators set for a service called keystone.

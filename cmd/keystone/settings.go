@@ -190,10 +190,76 @@ var settings = []setting{
 	required("LOWERCASE", "a lower-case letter", func(p *login.Policy) *bool { return &p.RequireLower }),
 	required("DIGITS", "a digit", func(p *login.Policy) *bool { return &p.RequireDigit }),
 	required("SPECIAL", "a special character", func(p *login.Policy) *bool { return &p.RequireSpecial }),
+	{
+		env: "PASSWORD_PREVENT_REUSE_COUNT", std: "5", doc: "how many of a person's last passwords cannot be chosen again; 0 = all can",
+		want: "a whole number from 0 to 25",
+		set:  count(func(c *Config) *int { return &c.Node.Policy.PreventReuse }, 0, iam.MaxPreviousHashes+1),
+	},
+	{
+		env: "PASSWORD_MAX_AGE_DAYS", std: "0", doc: "age from which a password logs in no more and has to be reset; 0 = never",
+		want: "a whole number of days from 0 to 3650, such as 365",
+		set: func(c *Config, v string) error {
+			var days int
+			err := count(func(*Config) *int { return &days }, 0, 3650)(c, v)
+			c.Node.Policy.MaxAge = time.Duration(days) * 24 * time.Hour
+			return err
+		},
+	},
+	{
+		env: "KEYSTONE_SMTP_HOST", doc: "mail server that sends password resets and e-mail verifications (default: nothing is sent)",
+		want: "a host name such as smtp.example.com",
+		set:  text(func(c *Config) *string { return &c.Mail.SMTP.Host }, hostForm),
+	},
+	{
+		env: "KEYSTONE_SMTP_PORT", doc: "its port (default 587; with KEYSTONE_SMTP_TLS=tls 465; with none 25)",
+		want: "a port number from 1 to 65535",
+		set:  count(func(c *Config) *int { return &c.Mail.SMTP.Port }, 1, 65535),
+	},
+	{
+		env: "KEYSTONE_SMTP_TLS", std: login.TLSStart, doc: "how the connection to it is protected: starttls, tls from the first byte on, or none",
+		want: "starttls, tls or none",
+		set:  text(func(c *Config) *string { return &c.Mail.SMTP.TLS }, regexp.MustCompile(`^(starttls|tls|none)$`)),
+	},
+	{
+		env: "KEYSTONE_SMTP_USERNAME", doc: "name to log in to it with (default: none)",
+		set: text(func(c *Config) *string { return &c.Mail.SMTP.Username }, nil),
+	},
+	{
+		env: "KEYSTONE_SMTP_PASSWORD", secret: true, doc: "and the password",
+		want: "the password of KEYSTONE_SMTP_USERNAME",
+		set: func(c *Config, v string) error {
+			c.Mail.SMTP.Password = secret.NewText(v)
+			return nil
+		},
+	},
+	{
+		env: "KEYSTONE_SMTP_FROM", doc: "address from which messages come; needed with KEYSTONE_SMTP_HOST",
+		want: "an address such as no-reply@example.com or Example <no-reply@example.com>",
+		set: func(c *Config, v string) error {
+			c.Mail.SMTP.From = v
+			return login.CheckFrom(v)
+		},
+	},
+	{
+		env: "KEYSTONE_PASSWORD_RESET_URL", doc: "your page for a new password, which posts the token to /api/v1/users/password-reset/confirm (default: the message holds the token alone)",
+		want: "a URL that holds {token}, such as https://app.example.com/reset?token={token}",
+		set:  linkTemplate(func(c *Config) *string { return &c.Node.Links.Reset }),
+	},
+	{
+		env: "KEYSTONE_EMAIL_VERIFICATION_URL", doc: "your page that posts the token to /api/v1/users/email-verification/confirm (default: the message holds the token alone)",
+		want: "a URL that holds {token}, such as https://app.example.com/verify?token={token}",
+		set:  linkTemplate(func(c *Config) *string { return &c.Node.Links.Verify }),
+	},
+	{
+		env: "KEYSTONE_MAIL_TO_LOG", std: "false", doc: "write messages, with the secrets that they hold, to the log instead; for tests on one's own machine",
+		want: "true or false",
+		set:  boolean(func(c *Config) *bool { return &c.Mail.ToLog }),
+	},
 	rate("RATE_LIMIT_LOGIN", "logins", func(s *limit.Set) *limit.Limit { return &s.Login }),
 	rate("RATE_LIMIT_REGISTER", "registrations", func(s *limit.Set) *limit.Limit { return &s.Register }),
 	rate("RATE_LIMIT_REFRESH", "refreshes", func(s *limit.Set) *limit.Limit { return &s.Refresh }),
 	rate("RATE_LIMIT_SERVICE_TOKEN", "service tokens", func(s *limit.Set) *limit.Limit { return &s.ServiceToken }),
+	rate("KEYSTONE_RATE_LIMIT_MAIL", "requests that end in a message to somebody", func(s *limit.Set) *limit.Limit { return &s.Mail }),
 	rate("RATE_LIMIT_API", "all other requests", func(s *limit.Set) *limit.Limit { return &s.API }),
 	{
 		env: "KEYSTONE_AUDIT_KEEP_DAYS", std: "365", doc: "how many days an entry of the audit log is kept; 0 = for ever",

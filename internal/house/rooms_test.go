@@ -88,7 +88,7 @@ var table = []room{
 
 	{
 		name: "login", rooms: useCases,
-		libs: []string{"github.com/ccojocar/zxcvbn-go", "github.com/FastFilter/xorfilter", "golang.org/x/sync"},
+		libs: []string{"github.com/ccojocar/zxcvbn-go", "github.com/FastFilter/xorfilter", "golang.org/x/sync", "github.com/wneessen/go-mail"},
 		why:  "proving who somebody is needs a proposer and readers, but neither HTTP nor the cluster",
 	},
 	{

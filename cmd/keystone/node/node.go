@@ -55,6 +55,9 @@ type Config struct {
 	AllowedHosts   []string      // that a request may name; none: all
 	MetricsToken   secret.Text   // who may read the metrics has it; none: everybody may
 	AuditEvery     time.Duration // how long refusals wait to be recorded together; 0 = the usual
+	Mail           login.Sender  // nil: no messages are sent …
+	MailToLog      bool          // … or they are written to the log
+	Links          login.Links
 
 	Version string
 	Logger  *slog.Logger
@@ -76,6 +79,7 @@ type Node struct {
 	current   atomic.Bool // whether this node has caught up with the cluster since it was started
 	failed    chan error  // of a listener that broke
 	audit     *audit.Log
+	mailer    *login.Mailer
 }
 
 // Start starts a node. It returns when the node listens, which is before it is part of its cluster.
@@ -192,6 +196,7 @@ func (n *Node) api(memory *view.View) *httpapi.Server {
 	hasher := secret.NewHasher(c.Hasher)
 	people := &login.Service{
 		Store: n.store, Proposer: n.proposals, Hasher: hasher, Policy: c.Policy, Lockout: c.Lockout, CatchUp: n.cluster.CatchUp, Now: iam.Now,
+		Mailer: n.startMailer(), Links: c.Links,
 	}
 	n.audit = audit.New(audit.Config{Store: n.store, Proposer: n.proposals, Now: iam.Now, Logger: c.Logger, Every: c.AuditEvery})
 	people.Refused = n.audit.Refused
@@ -208,6 +213,17 @@ func (n *Node) api(memory *view.View) *httpapi.Server {
 		tokens.Limiter, tokens.Guesses = n.limiter, c.Limits.ServiceToken
 	}
 	return httpapi.New(api)
+}
+
+// startMailer starts what sends messages to people.
+func (n *Node) startMailer() *login.Mailer {
+	sender := n.config.Mail
+	if n.config.MailToLog {
+		n.config.Logger.Warn("KEYSTONE_MAIL_TO_LOG is set: whoever reads this log can reset passwords")
+		sender = login.LogSender{Log: n.config.Logger}
+	}
+	n.mailer = login.NewMailer(sender, n.config.Logger)
+	return n.mailer
 }
 
 func (n *Node) serve(serve func(net.Listener) error, l net.Listener) {
@@ -242,6 +258,9 @@ func (n *Node) Close(ctx context.Context) error {
 	}
 	if n.audit != nil {
 		n.recordRest(ctx)
+	}
+	if n.mailer != nil {
+		n.mailer.Close()
 	}
 	if n.cluster != nil {
 		errs = append(errs, n.cluster.Close(ctx))
