@@ -47,6 +47,9 @@ const (
 	kindExpire        Kind = 20
 	kindRecordAudit   Kind = 21
 	kindResealKeys    Kind = 22
+
+	kindRotateSecret Kind = 40
+	kindRecordUse    Kind = 41
 )
 
 // registry makes an empty command of each kind, for the decoder to fill.
@@ -73,6 +76,8 @@ var registry = map[Kind]func() Command{
 	kindExpire:        func() Command { return new(Expire) },
 	kindRecordAudit:   func() Command { return new(RecordAudit) },
 	kindResealKeys:    func() Command { return new(ResealKeys) },
+	kindRotateSecret:  func() Command { return new(RotateSecret) },
+	kindRecordUse:     func() Command { return new(RecordUse) },
 }
 
 // Command is one change of the state.

@@ -378,6 +378,7 @@ func TestDenies(t *testing.T) {
 	denying := map[Kind]bool{
 		kindUpdateUser: true, kindDeleteUser: true, kindUpdateClient: true, kindDeleteClient: true,
 		kindEndSessions: true, kindRevokeToken: true, kindRevokeIssued: true,
+		kindRotateSecret: true,
 	}
 	for kind, build := range registry {
 		if got := build().Denies(); got != denying[kind] {

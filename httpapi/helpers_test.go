@@ -153,7 +153,7 @@ func (s *stack) build(dir string) httpapi.Config {
 		},
 	})
 	return httpapi.Config{
-		OAuth: &oauth.Service{Store: st, View: v, Proposer: s.log, Login: people, Now: iam.Now},
+		OAuth: &oauth.Service{Store: st, View: v, Proposer: s.log, Login: people, Now: iam.Now, Seal: sealer.Seal},
 		Login: people, View: v, Store: st, Proposer: s.log, Hasher: hasher,
 		Cluster: httpapi.Cluster{
 			Role:    func() string { return "leader" },

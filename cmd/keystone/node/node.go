@@ -66,6 +66,8 @@ type Node struct {
 	cluster *cluster.Node
 	server  *httpapi.Server
 	limiter *limit.Limiter
+	tokens  *oauth.Service
+	uses    func() // ends the recording of clients' uses and waits for it
 	current atomic.Bool // whether this node has caught up with the cluster since it was started
 	failed  chan error  // of a listener that broke
 }
@@ -157,7 +159,8 @@ func (n *Node) wire(ctx context.Context, clusterSecret secret.ClusterSecret) err
 		Store: n.store, Proposer: n.cluster, Sealer: sealer, Settings: c.Settings, SharedSecret: c.SharedKey,
 		RotateEvery: c.RotateKeys, PublishFor: token.PublishWait, Every: stewardEvery, Now: iam.Now, Log: c.Logger,
 	}).Run)
-	n.server = n.api(memory)
+	n.server = n.api(memory, sealer)
+	n.recordUses(ctx)
 	return nil
 }
 
@@ -177,13 +180,14 @@ func (n *Node) announcedHTTP() string {
 const stewardEvery = 5 * time.Second
 
 // api makes the services and the HTTP interface over them.
-func (n *Node) api(memory *view.View) *httpapi.Server {
+func (n *Node) api(memory *view.View, sealer *secret.Sealer) *httpapi.Server {
 	c := n.config
 	hasher := secret.NewHasher(c.Hasher)
 	people := &login.Service{
 		Store: n.store, Proposer: n.cluster, Hasher: hasher, Policy: c.Policy, Lockout: c.Lockout, CatchUp: n.cluster.CatchUp, Now: iam.Now,
 	}
-	tokens := &oauth.Service{Store: n.store, View: memory, Proposer: n.cluster, Login: people, Now: iam.Now}
+	tokens := &oauth.Service{Store: n.store, View: memory, Proposer: n.cluster, Login: people, Now: iam.Now, Seal: sealer.Seal}
+	n.tokens = tokens
 	api := httpapi.Config{
 		OAuth: tokens, Login: people, View: memory, Store: n.store, Proposer: n.cluster, Hasher: hasher,
 		Cluster: clusterView(n.cluster, memory, n.current.Load), Version: c.Version, Node: c.Name, Logger: c.Logger,
@@ -195,6 +199,23 @@ func (n *Node) api(memory *view.View) *httpapi.Server {
 		tokens.Limiter, tokens.Guesses = n.limiter, c.Limits.ServiceToken
 	}
 	return httpapi.New(api)
+}
+
+// recordUses starts to tell the cluster which clients call this node.
+func (n *Node) recordUses(ctx context.Context) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	done := make(chan struct{}) // closed here alone
+	go func() {
+		defer close(done)
+		n.tokens.KeepUses(ctx, oauth.RecordUsesEvery)
+	}()
+	n.uses = func() {
+		cancel()
+		<-done
+		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		_ = n.tokens.RecordUses(last) // of a node that reaches no leader the last half minute is not counted
+	}
 }
 
 func (n *Node) serve(serve func(net.Listener) error, l net.Listener) {
@@ -221,6 +242,9 @@ func (n *Node) Close(ctx context.Context) error {
 	var errs []error
 	if n.server != nil {
 		errs = append(errs, n.drain(ctx))
+	}
+	if n.uses != nil {
+		n.uses()
 	}
 	for _, l := range []net.Listener{n.http, n.socket} {
 		if l != nil {
