@@ -67,7 +67,7 @@ type Node struct {
 	server  *httpapi.Server
 	limiter *limit.Limiter
 	tokens  *oauth.Service
-	uses    func() // ends the recording of clients' uses and waits for it
+	uses    func()      // ends the recording of clients' uses and waits for it
 	current atomic.Bool // whether this node has caught up with the cluster since it was started
 	failed  chan error  // of a listener that broke
 }
