@@ -10,14 +10,6 @@ import (
 	"github.com/keystone-auth/keystone/iam"
 )
 
-func put(path, json string) call { return call{method: "PUT", path: v1 + path, json: json} }
-
-func patch(path, json string) call { return call{method: "PATCH", path: v1 + path, json: json} }
-
-func fetch(path string) call { return call{method: "GET", path: v1 + path} }
-
-func remove(path string) call { return call{method: "DELETE", path: v1 + path} }
-
 // narrowed logs the administrator in with some scopes alone.
 func (s *stack) narrowed(scopes string) string {
 	s.t.Helper()

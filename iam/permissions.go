@@ -27,10 +27,10 @@ func (p Permissions) MayGive(scopes []string) error {
 	return nil
 }
 
-// MayManage refuses to change, or to speak in the name of, somebody who holds rights over Keystone that the
+// MayAlter refuses to change, or to speak in the name of, somebody who holds rights over Keystone that the
 // caller does not. Else whoever may manage clients could give an administrator's program a new secret, and
 // be the administrator with it.
-func (p Permissions) MayManage(scopes []string) error {
+func (p Permissions) MayAlter(scopes []string) error {
 	for _, scope := range scopes {
 		if administers(scope) && !p.Grants(scope) {
 			return Errorf(Forbidden, "This concerns rights over Keystone that the caller does not hold: ask somebody who holds them, or use the operator's socket.")

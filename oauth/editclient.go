@@ -45,7 +45,7 @@ func (s *Service) UpdateClient(ctx context.Context, e Edit, clientID string, cha
 }
 
 func mayChange(by iam.Permissions, old, next Draft) error {
-	if err := by.MayManage(old.rights()); err != nil {
+	if err := by.MayAlter(old.rights()); err != nil {
 		return err
 	}
 	switch {
@@ -74,7 +74,7 @@ func clientOf(res fsm.Result, err error) (iam.Client, uint64, error) {
 // DeleteClient removes a client, and returns the log index at which it is gone.
 func (s *Service) DeleteClient(ctx context.Context, e Edit, clientID string) (uint64, error) {
 	res, err := edit(ctx, s, e, draft(clientID), func(old Draft) (fsm.Command, error) {
-		return &fsm.DeleteClient{ID: old.ID, If: old.Changed}, e.By.MayManage(old.rights())
+		return &fsm.DeleteClient{ID: old.ID, If: old.Changed}, e.By.MayAlter(old.rights())
 	})
 	return res.Index, err
 }
@@ -85,7 +85,7 @@ func (s *Service) RotateSecret(ctx context.Context, e Edit, clientID string, gra
 	var digest []byte
 	made.Secret, digest = newSecret()
 	res, err := edit(ctx, s, e, draft(clientID), func(old Draft) (fsm.Command, error) {
-		return &fsm.RotateSecret{ID: old.ID, Digest: digest, Grace: grace, If: old.Changed}, e.By.MayManage(old.rights())
+		return &fsm.RotateSecret{ID: old.ID, Digest: digest, Grace: grace, If: old.Changed}, e.By.MayAlter(old.rights())
 	})
 	if err != nil {
 		return NewClient{}, err

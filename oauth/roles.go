@@ -62,7 +62,7 @@ func (s *Service) UpdateRole(ctx context.Context, e Edit, key string, change fun
 		next := old
 		next.ScopeNames = slices.Clone(old.ScopeNames)
 		change(&next)
-		if err := e.By.MayManage(without(old.ScopeNames, next.ScopeNames)); err != nil {
+		if err := e.By.MayAlter(without(old.ScopeNames, next.ScopeNames)); err != nil {
 			return nil, err
 		}
 		if err := e.By.MayGive(without(next.ScopeNames, old.ScopeNames)); err != nil {
@@ -77,7 +77,7 @@ func (s *Service) UpdateRole(ctx context.Context, e Edit, key string, change fun
 // DeleteRole removes a role that nobody holds, and returns the log index at which it is gone.
 func (s *Service) DeleteRole(ctx context.Context, e Edit, key string) (uint64, error) {
 	res, err := edit(ctx, s, e, roleDraft(key), func(old RoleDraft) (fsm.Command, error) {
-		return &fsm.DeleteRole{ID: old.ID, If: old.Changed}, e.By.MayManage(old.ScopeNames)
+		return &fsm.DeleteRole{ID: old.ID, If: old.Changed}, e.By.MayAlter(old.ScopeNames)
 	})
 	return res.Index, err
 }
