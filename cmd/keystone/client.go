@@ -82,18 +82,18 @@ func clientShowCommand() *cobra.Command {
 
 // showClient prints a client, and its secret where the answer is the one that holds it.
 func showClient(cmd *cobra.Command, c api.Client) error {
-	var rows []table.Row
+	rows := []table.Row{{"client_id", c.ClientID}}
 	if c.ClientSecret != "" {
 		rows = append(rows, table.Row{"secret", c.ClientSecret})
 		fmt.Fprintln(cmd.ErrOrStderr(), "The secret is shown this once.")
 	}
-	return describe(cmd, c, c.ClientID, append(rows,
+	return describe(cmd, c, append(rows,
 		table.Row{"name", c.Name}, table.Row{"description", c.Description}, table.Row{"type", c.ClientType}, table.Row{"state", clientState(c)},
 		table.Row{"scopes", strings.Join(c.Scopes, " ")}, table.Row{"audiences", strings.Join(c.Audiences, " ")},
 		table.Row{"access token lifetime", c.AccessTokenLifetime}, table.Row{"refresh token lifetime", c.RefreshTokenLifetime},
 		table.Row{"rate limit", fmt.Sprintf("%d/minute, %d/hour", c.RateLimitPerMinute, c.RateLimitPerHour)}, table.Row{"allowed addresses", strings.Join(c.AllowedIPs, " ")},
 		table.Row{"contact", c.ContactEmail}, table.Row{"website", c.WebsiteURL}, table.Row{"webhook", c.WebhookURL},
-		table.Row{"last used", moment(c.LastUsed)}, table.Row{"requests", c.TotalRequests}, table.Row{"made", c.CreatedAt}, table.Row{"changed", c.UpdatedAt}))
+		table.Row{"last used", moment(c.LastUsed)}, table.Row{"requests", c.TotalRequests}, table.Row{"made", c.CreatedAt}, table.Row{"changed", c.UpdatedAt})...)
 }
 
 // clientFlags gives a command the flags that say what a client is to be.

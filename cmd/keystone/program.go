@@ -64,7 +64,8 @@ func walk(q client.ListQuery, page func(client.ListQuery) (next *string, err err
 	}
 }
 
-// describe prints one thing, its members below each other.
-func describe(cmd *cobra.Command, answer any, name string, members []table.Row) error {
-	return present(cmd, answer, table.Row{"", name}, members)
+// describe prints one thing, its members below each other. Its name is no head of the table, where letter
+// case is lost.
+func describe(cmd *cobra.Command, answer any, members ...table.Row) error {
+	return present(cmd, answer, table.Row{"member", "value"}, members)
 }

@@ -46,9 +46,8 @@ func showRole(ctx context.Context, cmd *cobra.Command, c *client.Client, name st
 }
 
 func printRole(cmd *cobra.Command, r api.Role) error {
-	return describe(cmd, r, r.Name, []table.Row{
-		{"id", r.ID}, {"description", r.Description}, {"scopes", strings.Join(r.Scopes, " ")}, {"users", r.UserCount},
-	})
+	return describe(cmd, r, table.Row{"name", r.Name}, table.Row{"id", r.ID}, table.Row{"description", r.Description},
+		table.Row{"scopes", strings.Join(r.Scopes, " ")}, table.Row{"users", r.UserCount})
 }
 
 func roleFlags(f *pflag.FlagSet) {

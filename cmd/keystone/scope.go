@@ -45,7 +45,8 @@ func showScope(ctx context.Context, cmd *cobra.Command, c *client.Client, name s
 }
 
 func printScope(cmd *cobra.Command, s api.Scope) error {
-	return describe(cmd, s, s.Name, []table.Row{{"id", s.ID}, {"resource", s.Resource}, {"action", s.Action}, {"description", s.Description}})
+	return describe(cmd, s, table.Row{"name", s.Name}, table.Row{"id", s.ID}, table.Row{"resource", s.Resource},
+		table.Row{"action", s.Action}, table.Row{"description", s.Description})
 }
 
 func scopeFlags(f *pflag.FlagSet) {
