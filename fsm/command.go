@@ -55,6 +55,8 @@ const (
 	kindIssueTicket    Kind = 32
 	kindResetPassword  Kind = 33
 	kindConfirmEmail   Kind = 34
+	kindRotateSecret   Kind = 40
+	kindRecordUse      Kind = 41
 )
 
 // registry makes an empty command of each kind, for the decoder to fill.
@@ -89,6 +91,8 @@ var registry = map[Kind]func() Command{
 	kindIssueTicket:    func() Command { return new(IssueTicket) },
 	kindResetPassword:  func() Command { return new(ResetPassword) },
 	kindConfirmEmail:   func() Command { return new(ConfirmEmail) },
+	kindRotateSecret:   func() Command { return new(RotateSecret) },
+	kindRecordUse:      func() Command { return new(RecordUse) },
 }
 
 // Command is one change of the state.

@@ -49,6 +49,8 @@ var generators = map[Kind]func(*rapid.T, *hints) Command{
 	kindIssueTicket:    genIssueTicket,
 	kindResetPassword:  genResetPassword,
 	kindConfirmEmail:   genConfirmEmail,
+	kindRotateSecret:   genRotateSecret,
+	kindRecordUse:      genRecordUse,
 }
 
 // own are the roles and scopes that commands name: those of Initialize among others.
@@ -387,7 +389,7 @@ func genKid(t *rapid.T) string { return one(t, "kid", []string{"k1", "k2", "k3"}
 
 func genAddKey(t *rapid.T, h *hints) Command {
 	from := h.now.Add(one(t, "from", []time.Duration{0, time.Hour, -time.Hour}))
-	return &AddKey{Key: iam.Key{ID: genKid(t), Algorithm: "ES256", Sealed: []byte("sealed"), SignFrom: from}}
+	return &AddKey{Key: iam.Key{ID: genKid(t), Algorithm: "ES256", Sealed: []byte("sealed"), SignFrom: from}, Alone: !mostly(t, "with others")}
 }
 
 func genRecordAudit(t *rapid.T, h *hints) Command {
@@ -424,4 +426,13 @@ func genSignAudit(t *rapid.T, h *hints) Command {
 	c := &SignAudit{Checkpoints: []iam.AuditCheckpoint{h.checkpoint(t)}}
 	c.Checkpoints[0].Removed = rapid.Bool().Draw(t, "removed")
 	return c
+}
+
+func genRotateSecret(t *rapid.T, _ *hints) Command {
+	return &RotateSecret{ID: genID(t, 'c', 2), Digest: digest(between(t, "secret", 1, 3)), Grace: one(t, "grace", []int64{0, 1, 3600})}
+}
+
+func genRecordUse(t *rapid.T, h *hints) Command {
+	use := Use{ID: genID(t, 'c', 2), Requests: rapid.Int64Range(0, 9).Draw(t, "requests"), Last: h.now}
+	return &RecordUse{Uses: slices.Repeat([]Use{use}, between(t, "uses", 0, 2))}
 }

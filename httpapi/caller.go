@@ -62,6 +62,7 @@ func (s *Server) identify(x *exchange) error {
 		return iam.Errorf(iam.InvalidToken, "The access token was made for another audience: use one whose audience names this server.")
 	}
 	x.caller.Claims, x.caller.Foreign = claims, foreign
+	s.OAuth.Used(claims)
 	return nil
 }
 

@@ -160,7 +160,7 @@ func (s *stack) build(dir string) httpapi.Config {
 	people.Refused = s.audit.Refused
 	return httpapi.Config{
 		Audit: s.audit,
-		OAuth: &oauth.Service{Store: st, View: v, Proposer: s.log, Login: people, Now: iam.Now},
+		OAuth: &oauth.Service{Store: st, View: v, Proposer: s.log, Login: people, Now: iam.Now, Seal: sealer.Seal},
 		Login: people, View: v, Store: st, Proposer: s.log, Hasher: hasher,
 		Cluster: httpapi.Cluster{
 			Role:    func() string { return "leader" },

@@ -51,7 +51,10 @@ func (s *Server) admit(x *exchange, caller string, l limit.Limit) error {
 func (s *Server) admitRoute(x *exchange) error {
 	switch x.route.limit {
 	case limitAPI:
-		return s.admit(x, x.limitKey(), s.Limits.API)
+		if err := s.admit(x, x.limitKey(), s.Limits.API); err != nil {
+			return err
+		}
+		return s.admitOwn(x)
 	case limitRegister:
 		return s.admit(x, limit.AddressKey(x.ip()), s.Limits.Register)
 	case limitMail:
@@ -114,17 +117,7 @@ func (s *Server) refresher(presented, address string) string {
 
 // admitIntrospection holds a client to its own limit, where it has one.
 func (s *Server) admitIntrospection(x *exchange) error {
-	client := x.caller.Client
-	if claims := x.caller.Claims; client == nil && claims != nil && claims.Type == token.TypeService {
-		if c, known := s.View.Client(claims.ClientID); known {
-			client = &c
-		}
-	}
-	if client == nil || client.RatePerMinute == 0 {
-		return nil
-	}
-	count := int(min(client.RatePerMinute, limit.MaxCount))
-	return s.admit(x, "client "+client.ClientID, limit.Limit{Name: "client", Count: count, Per: time.Minute})
+	return s.admitOwn(x)
 }
 
 // sameDigest compares two digests in constant time.

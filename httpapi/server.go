@@ -66,6 +66,8 @@ type Cluster struct {
 type Server struct {
 	Config
 	metrics  *metrics
+	counted  counted
+	started  time.Time
 	public   *fasthttp.Server
 	operator *fasthttp.Server
 	life     context.Context // ends when the server is shut down, after its last request
@@ -77,7 +79,7 @@ func New(c Config) *Server {
 	if c.Registry == nil {
 		c.Registry = prometheus.NewRegistry()
 	}
-	s := &Server{Config: c}
+	s := &Server{Config: c, started: time.Now()}
 	s.life, s.end = context.WithCancel(context.Background())
 	s.metrics = newMetrics(c)
 	h := oneSlashLess(s.router().Handler)

@@ -27,13 +27,13 @@ func (p Permissions) MayGive(scopes []string) error {
 	return nil
 }
 
-// MayManage refuses to change, to log out or to give a new password to somebody who holds rights over
-// Keystone that the caller does not hold: whoever sets an administrator's password is that administrator
-// a moment later.
-func (p Permissions) MayManage(held []string) error {
-	for _, scope := range held {
+// MayAlter refuses to change, or to speak in the name of, somebody who holds rights over Keystone that the
+// caller does not. Else whoever may manage clients could give an administrator's program a new secret, and
+// be the administrator with it.
+func (p Permissions) MayAlter(scopes []string) error {
+	for _, scope := range scopes {
 		if administers(scope) && !p.Grants(scope) {
-			return Errorf(Forbidden, "This user holds rights that the caller does not hold: ask somebody who holds them, or use the operator's socket.")
+			return Errorf(Forbidden, "This concerns rights over Keystone that the caller does not hold: ask somebody who holds them, or use the operator's socket.")
 		}
 	}
 	return nil
@@ -44,6 +44,9 @@ func (p Permissions) MayManage(held []string) error {
 func (p Permissions) Everything() bool {
 	return !slices.ContainsFunc(administered, func(scope string) bool { return !p.Grants(scope) })
 }
+
+// Administered tells whether the scope is one of Keystone's own administration, which the role admin keeps.
+func Administered(scope string) bool { return slices.Contains(administered, scope) }
 
 // administers tells whether a scope gives rights over Keystone itself.
 func administers(scope string) bool {

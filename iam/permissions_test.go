@@ -5,7 +5,7 @@ import "testing"
 func TestMayManage(t *testing.T) {
 	f := func(p Permissions, allowed bool, held ...string) {
 		t.Helper()
-		if err := p.MayManage(held); (err == nil) != allowed || err != nil && CodeOf(err) != Forbidden {
+		if err := p.MayAlter(held); (err == nil) != allowed || err != nil && CodeOf(err) != Forbidden {
 			t.Errorf("%+v manages %q: %v", p, held, err)
 		}
 	}

@@ -219,7 +219,7 @@ func mayManage(r *store.Reader, u iam.User, by By) error {
 			held = append(held, ScopeNames(r, role.Scopes)...)
 		}
 	}
-	return by.MayManage(held)
+	return by.MayAlter(held)
 }
 
 // maySuperuser refuses everybody but the operator and superusers whose token was not narrowed.

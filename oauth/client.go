@@ -33,6 +33,7 @@ func (s *Service) AuthenticateClient(ctx context.Context, a ClientAuth) (iam.Cli
 	case !allowed(client.AllowedIPs, a.IP):
 		return iam.Client{}, iam.Errorf(iam.Forbidden, "The client may not be used from this address.")
 	}
+	s.uses.add(client.ID, s.Now())
 	return client, nil
 }
 
@@ -47,18 +48,23 @@ func (s *Service) proves(ctx context.Context, c iam.Client, a ClientAuth) (bool,
 	if digest.Equal(c.SecretDigest) {
 		return true, nil
 	}
-	if digest.Equal(c.PreviousDigest) && s.Now() < c.PreviousUntil {
+	graced := s.Now() < c.PreviousUntil
+	if digest.Equal(c.PreviousDigest) && graced {
 		return true, nil
 	}
-	if c.SecretHash == "" || a.Secret == "" {
+	hash := c.SecretHash
+	if hash == "" && graced {
+		hash = c.PreviousHash // a secret that Keystone made is not known by a hash
+	}
+	if hash == "" || a.Secret == "" {
 		return false, nil
 	}
-	if s.proven.has(c.SecretHash, digest) {
+	if s.proven.has(hash, digest) {
 		return true, nil
 	}
-	ok, err := s.fitsHash(ctx, c.SecretHash, a)
+	ok, err := s.fitsHash(ctx, hash, a)
 	if ok {
-		s.proven.add(c.SecretHash, digest)
+		s.proven.add(hash, digest)
 	}
 	return ok, err
 }

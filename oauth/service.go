@@ -32,7 +32,11 @@ type Service struct {
 	Limiter *limit.Limiter // nil: no limits
 	Guesses limit.Limit    // how many wrong client secrets an address may have hashed
 
+	// Seal encrypts a signing key that is made on this node.
+	Seal func(plaintext, aad []byte) []byte
+
 	proven provenSecrets
+	uses   uses
 }
 
 // Request is one token request, whatever the wire said.

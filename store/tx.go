@@ -70,6 +70,9 @@ func (tx *Tx) PutRevocation(r iam.Revocation) { revocations.put(tx, r) }
 // PutKey writes a signing key.
 func (tx *Tx) PutKey(k iam.Key) { keys.put(tx, k) }
 
+// DeleteKey forgets a signing key.
+func (tx *Tx) DeleteKey(kid string) { keys.remove(tx, []byte(kid)) }
+
 // PutSettings writes the settings.
 func (tx *Tx) PutSettings(s iam.Settings) { settings.put(tx, s) }
 

@@ -80,6 +80,8 @@ type Node struct {
 	failed    chan error  // of a listener that broke
 	audit     *audit.Log
 	mailer    *login.Mailer
+	tokens    *oauth.Service
+	uses      func() // ends the recording of clients' uses and waits for it
 }
 
 // Start starts a node. It returns when the node listens, which is before it is part of its cluster.
@@ -171,7 +173,8 @@ func (n *Node) wire(ctx context.Context, clusterSecret secret.ClusterSecret) err
 		RotateEvery: c.RotateKeys, PublishFor: token.PublishWait, Every: stewardEvery, Now: iam.Now, Log: c.Logger,
 		Notary: secret.NewNotary(clusterSecret, c.Previous...),
 	}).Run)
-	n.server = n.api(memory)
+	n.server = n.api(memory, sealer)
+	n.recordUses(ctx)
 	return nil
 }
 
@@ -191,7 +194,7 @@ func (n *Node) announcedHTTP() string {
 const stewardEvery = 5 * time.Second
 
 // api makes the services and the HTTP interface over them.
-func (n *Node) api(memory *view.View) *httpapi.Server {
+func (n *Node) api(memory *view.View, sealer *secret.Sealer) *httpapi.Server {
 	c := n.config
 	hasher := secret.NewHasher(c.Hasher)
 	people := &login.Service{
@@ -200,7 +203,8 @@ func (n *Node) api(memory *view.View) *httpapi.Server {
 	}
 	n.audit = audit.New(audit.Config{Store: n.store, Proposer: n.proposals, Now: iam.Now, Logger: c.Logger, Every: c.AuditEvery})
 	people.Refused = n.audit.Refused
-	tokens := &oauth.Service{Store: n.store, View: memory, Proposer: n.proposals, Login: people, Now: iam.Now}
+	tokens := &oauth.Service{Store: n.store, View: memory, Proposer: n.proposals, Login: people, Now: iam.Now, Seal: sealer.Seal}
+	n.tokens = tokens
 	api := httpapi.Config{
 		OAuth: tokens, Login: people, View: memory, Store: n.store, Proposer: n.proposals, Hasher: hasher,
 		Cluster: clusterView(n.cluster, memory, n.current.Load), Version: c.Version, Node: c.Name, Logger: c.Logger,
@@ -224,6 +228,23 @@ func (n *Node) startMailer() *login.Mailer {
 	}
 	n.mailer = login.NewMailer(sender, n.config.Logger)
 	return n.mailer
+}
+
+// recordUses starts to tell the cluster which clients call this node.
+func (n *Node) recordUses(ctx context.Context) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	done := make(chan struct{}) // closed here alone
+	go func() {
+		defer close(done)
+		n.tokens.KeepUses(ctx, oauth.RecordUsesEvery)
+	}()
+	n.uses = func() {
+		cancel()
+		<-done
+		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		_ = n.tokens.RecordUses(last) // of a node that reaches no leader the last half minute is not counted
+	}
 }
 
 func (n *Node) serve(serve func(net.Listener) error, l net.Listener) {
@@ -250,6 +271,9 @@ func (n *Node) Close(ctx context.Context) error {
 	var errs []error
 	if n.server != nil {
 		errs = append(errs, n.drain(ctx))
+	}
+	if n.uses != nil {
+		n.uses()
 	}
 	for _, l := range []net.Listener{n.http, n.socket} {
 		if l != nil {
