@@ -45,6 +45,7 @@ func newMetrics(c Config) *metrics {
 	}
 	c.Registry.MustRegister(m.requests, m.duration, m.attempts, m.tokens)
 	registerGauges(c)
+	registerLimits(c)
 	return m
 }
 

@@ -41,6 +41,7 @@ const (
 	kindTakeBack Kind = 2 // what was admitted At does not count
 	kindStrike   Kind = 3 // one more in a row: how many are they?
 	kindForget   Kind = 4 // the row has ended
+	kindNothing  Kind = 5 // an answer that says nothing
 )
 
 // Ask is one question about one caller.

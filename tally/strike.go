@@ -15,6 +15,12 @@ func (t *Tally) Strike(key string, gap time.Duration) int {
 	return most
 }
 
+// StrikeNobody takes as long as Strike and counts nothing, for names that nobody has: the time must not
+// tell the two apart, and made-up names must not take the place of those that count.
+func (t *Tally) StrikeNobody(key string) {
+	t.askMajority(Ask{Kind: kindNothing, Caller: callerKey(key)})
+}
+
 // Forget ends a row on every node that can be reached.
 func (t *Tally) Forget(key string) {
 	ask := Ask{Kind: kindForget, Caller: callerKey(key)}

@@ -163,10 +163,12 @@ func TestStrikes(t *testing.T) {
 // TestStrangeAnswers: a node of another version, or one that is broken, counts as none.
 func TestStrangeAnswers(t *testing.T) {
 	for name, answer := range map[string]func(b Batch) (Replies, error){
-		"unknown":       func(Batch) (Replies, error) { return Replies{}, errors.New("this node does not know the request") },
-		"none":          func(Batch) (Replies, error) { return Replies{}, nil },
-		"too many":      func(b Batch) (Replies, error) { return Replies{make([]Reply, len(b.Asks)+1)}, nil },
-		"no such rule":  func(b Batch) (Replies, error) { return repeat(b, Reply{Allowed: true, Rule: 7, At: make([]iam.Time, 1)}) },
+		"unknown":  func(Batch) (Replies, error) { return Replies{}, errors.New("this node does not know the request") },
+		"none":     func(Batch) (Replies, error) { return Replies{}, nil },
+		"too many": func(b Batch) (Replies, error) { return Replies{make([]Reply, len(b.Asks)+1)}, nil },
+		"no such rule": func(b Batch) (Replies, error) {
+			return repeat(b, Reply{Allowed: true, Rule: 7, At: make([]iam.Time, 1)})
+		},
 		"minus rule":    func(b Batch) (Replies, error) { return repeat(b, Reply{Rule: -1, At: make([]iam.Time, 1)}) },
 		"without times": func(b Batch) (Replies, error) { return repeat(b, Reply{Allowed: true}) },
 	} {

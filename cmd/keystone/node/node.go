@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -20,6 +21,7 @@ import (
 	"github.com/keystone-auth/keystone/secret"
 	"github.com/keystone-auth/keystone/steward"
 	"github.com/keystone-auth/keystone/store"
+	"github.com/keystone-auth/keystone/tally"
 	"github.com/keystone-auth/keystone/token"
 	"github.com/keystone-auth/keystone/view"
 )
@@ -49,6 +51,10 @@ type Config struct {
 	Policy  login.Policy
 	Lockout login.Lockout
 	Limits  *limit.Set // nil: no limits
+	// TrustedProxies may say for which address they ask.
+	TrustedProxies []netip.Prefix
+	// Consult is how long an answer of another node about limits may take; 0 is the usual time.
+	Consult time.Duration
 
 	Version string
 	Logger  *slog.Logger
@@ -65,7 +71,8 @@ type Node struct {
 	store   *store.Store
 	cluster *cluster.Node
 	server  *httpapi.Server
-	limiter *limit.Limiter
+	windows *limit.Limiter // nil: no limits
+	tally   *tally.Tally
 	current atomic.Bool // whether this node has caught up with the cluster since it was started
 	failed  chan error  // of a listener that broke
 }
@@ -157,6 +164,7 @@ func (n *Node) wire(ctx context.Context, clusterSecret secret.ClusterSecret) err
 		Store: n.store, Proposer: n.cluster, Sealer: sealer, Settings: c.Settings, SharedSecret: c.SharedKey,
 		RotateEvery: c.RotateKeys, PublishFor: token.PublishWait, Every: stewardEvery, Now: iam.Now, Log: c.Logger,
 	}).Run)
+	n.count()
 	n.server = n.api(memory)
 	return nil
 }
@@ -182,17 +190,17 @@ func (n *Node) api(memory *view.View) *httpapi.Server {
 	hasher := secret.NewHasher(c.Hasher)
 	people := &login.Service{
 		Store: n.store, Proposer: n.cluster, Hasher: hasher, Policy: c.Policy, Lockout: c.Lockout, CatchUp: n.cluster.CatchUp, Now: iam.Now,
+		Tally: n.tally,
 	}
 	tokens := &oauth.Service{Store: n.store, View: memory, Proposer: n.cluster, Login: people, Now: iam.Now}
 	api := httpapi.Config{
 		OAuth: tokens, Login: people, View: memory, Store: n.store, Proposer: n.cluster, Hasher: hasher,
 		Cluster: clusterView(n.cluster, memory, n.current.Load), Version: c.Version, Node: c.Name, Logger: c.Logger,
-		PublicURL: c.PublicURL,
+		PublicURL: c.PublicURL, TrustedProxies: c.TrustedProxies,
 	}
 	if c.Limits != nil {
-		n.limiter = limit.NewLimiter(limit.DefaultCallers)
-		api.Limiter, api.Limits = n.limiter, *c.Limits
-		tokens.Limiter, tokens.Guesses = n.limiter, c.Limits.ServiceToken
+		api.Limiter, api.Limits = n.tally, *c.Limits
+		tokens.Limiter, tokens.Guesses = n.tally, c.Limits.ServiceToken
 	}
 	return httpapi.New(api)
 }
@@ -227,11 +235,14 @@ func (n *Node) Close(ctx context.Context) error {
 			_ = l.Close() // a second time, where the server ran
 		}
 	}
+	if n.tally != nil {
+		n.tally.Close()
+	}
 	if n.cluster != nil {
 		errs = append(errs, n.cluster.Close(ctx))
 	}
-	if n.limiter != nil {
-		n.limiter.Close()
+	if n.windows != nil {
+		n.windows.Close()
 	}
 	if n.store != nil {
 		errs = append(errs, n.store.Close())
