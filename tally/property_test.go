@@ -1,8 +1,8 @@
 package tally
 
 import (
-	"flag"
 	"fmt"
+	"os"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -10,12 +10,14 @@ import (
 	"github.com/keystone-auth/keystone/limit"
 )
 
-var worlds = flag.Int("worlds", 150, "how many worlds each property is tried in")
-
 // inWorlds runs a property in many worlds of three and of five nodes, each with its own seed.
 func inWorlds(t *testing.T, property func(w *world, n int)) {
 	t.Parallel()
-	for seed := range uint64(*worlds) {
+	worlds := uint64(150)
+	if os.Getenv("KEYSTONE_TORTURE") != "" {
+		worlds = 5000
+	}
+	for seed := range worlds {
 		n := 3 + 2*int(seed%3/2)
 		synctest.Test(t, func(t *testing.T) {
 			w := newWorld(t, seed, n)
