@@ -13,9 +13,9 @@ import (
 // inWorlds runs a property in many worlds of three and of five nodes, each with its own seed.
 func inWorlds(t *testing.T, property func(w *world, n int)) {
 	t.Parallel()
-	worlds := uint64(150)
+	worlds := uint64(60)
 	if os.Getenv("KEYSTONE_TORTURE") != "" {
-		worlds = 5000
+		worlds = 2000
 	}
 	for seed := range worlds {
 		n := 3 + 2*int(seed%3/2)

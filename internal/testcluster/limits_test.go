@@ -71,7 +71,7 @@ func TestLimitOfTheWholeCluster(t *testing.T) {
 			t.Errorf("%d more were admitted", got)
 		}
 	}
-	c.CreateUser("one-by-one")
+	c.CreateUser("one-by-one", "admin")
 	token := operatorLogin(t, c, "one-by-one")
 	for i := range 14 {
 		status, header := ask(t, c.Nodes[i%3], token)
