@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/netip"
 	"runtime/debug"
 	"strconv"
@@ -26,9 +25,10 @@ type exchange struct {
 	start    time.Time
 	caller   oauth.Caller
 	operator bool
-	index    uint64   // of the last log entry that the answer is sure to reflect
-	code     iam.Code // of the refusal, if it was one
-	cause    error    // what the log is told and the caller is not
+	from     netip.Addr // who asks, see Server.address
+	index    uint64     // of the last log entry that the answer is sure to reflect
+	code     iam.Code   // of the refusal, if it was one
+	cause    error      // what the log is told and the caller is not
 
 	presented string // the client_id that the caller named, true or not
 }
@@ -45,7 +45,7 @@ func (s *Server) serve(rt *route, h handler) fasthttp.RequestHandler {
 		s.metrics.inFlight.Add(1)
 		defer s.metrics.inFlight.Add(-1)
 		x := &exchange{http: ctx, route: rt, start: time.Now(), operator: ctx.UserValue(operatorMark{}) != nil}
-		x.id = requestID(ctx)
+		x.id, x.from = requestID(ctx), s.address(ctx)
 		x.commonHeaders()
 		x.index = s.Cluster.Applied() // before anything is read
 		s.call(x, h)
@@ -171,13 +171,8 @@ func (x *exchange) noStore() {
 	x.http.Response.Header.Set(fasthttp.HeaderPragma, "no-cache")
 }
 
-// ip is the address at the other end of the connection; it is not valid for the operator's socket.
-func (x *exchange) ip() netip.Addr {
-	if tcp, ok := x.http.RemoteAddr().(*net.TCPAddr); ok {
-		return tcp.AddrPort().Addr().Unmap()
-	}
-	return netip.Addr{}
-}
+// ip is the address of who asks; it is not valid for the operator's socket.
+func (x *exchange) ip() netip.Addr { return x.from }
 
 // origin says who asks, for the log of changes and for the recognition of a retry.
 func (x *exchange) origin() fsm.Origin {

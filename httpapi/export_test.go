@@ -1,6 +1,21 @@
 package httpapi
 
-import "strings"
+import (
+	"net"
+	"net/netip"
+	"strings"
+
+	"github.com/valyala/fasthttp"
+)
+
+// AddressOf is whom a request with these headers comes from, over a connection from peer.
+func AddressOf(proxies []netip.Prefix, peer string, h *fasthttp.RequestHeader) string {
+	s := &Server{Config: Config{TrustedProxies: proxies}}
+	var ctx fasthttp.RequestCtx
+	ctx.Init(&fasthttp.Request{}, &net.TCPAddr{IP: net.ParseIP(peer), Port: 40000}, nil)
+	h.CopyTo(&ctx.Request.Header)
+	return s.address(&ctx).String()
+}
 
 // RouteInfo is what the tests from outside see of a route.
 type RouteInfo struct {

@@ -30,6 +30,7 @@ import (
 	"github.com/keystone-auth/keystone/secret"
 	"github.com/keystone-auth/keystone/steward"
 	"github.com/keystone-auth/keystone/store"
+	"github.com/keystone-auth/keystone/tally"
 	"github.com/keystone-auth/keystone/view"
 )
 
@@ -94,7 +95,7 @@ type option func(*httpapi.Config)
 
 func withLimits(set limit.Set) option {
 	return func(c *httpapi.Config) {
-		c.Limits, c.Limiter = set, limit.NewLimiter(1000)
+		c.Limits, c.Limiter = set, tally.New(tally.Config{Windows: limit.NewLimiter(1000), Now: iam.Now})
 	}
 }
 
@@ -111,7 +112,7 @@ func newStack(t testing.TB, options ...option) *stack {
 		o(&c)
 	}
 	if c.Limiter != nil {
-		t.Cleanup(c.Limiter.Close)
+		t.Cleanup(c.Limiter.Windows.Close)
 	}
 	s.server = httpapi.New(c)
 	s.public = s.serve(s.server.Serve)
@@ -147,7 +148,7 @@ func (s *stack) build(dir string) httpapi.Config {
 		Store: st, Proposer: s.log, Hasher: hasher, Now: iam.Now,
 		CatchUp: func(context.Context) error { return nil },
 		Policy:  login.Policy{MinLength: 8, MaxLength: 128, RequireUpper: true, RequireLower: true, RequireDigit: true, RequireSpecial: true},
-		Lockout: login.Lockout{Attempts: 5, For: 15 * time.Minute},
+		Lockout: login.Lockout{Attempts: 5, For: 15 * time.Minute}, Tally: tally.New(tally.Config{Now: iam.Now}),
 	}
 	s.settle(&steward.Steward{
 		Store: st, Proposer: s.log, Sealer: sealer, Notary: secret.NewNotary(shared), Now: iam.Now, Log: slog.New(slog.DiscardHandler), Every: time.Millisecond,

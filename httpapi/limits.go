@@ -25,25 +25,25 @@ const (
 	limitPassword           // by person: it tries a password
 )
 
-// admit counts a request and refuses it when its caller made too many. The answer says how many are
-// left either way.
-func (s *Server) admit(x *exchange, caller string, l limit.Limit) error {
-	if s.Limiter == nil || x.operator || l.Off() {
+// admit counts a request, under all of the limits or none, and refuses it when its caller made too many.
+// The answer says how many are left either way, of the limit that is the nearest.
+func (s *Server) admit(x *exchange, caller string, limits ...limit.Limit) error {
+	if s.Limiter == nil || x.operator {
 		return nil
 	}
-	d := s.Limiter.Admit(caller, l, iam.Now())
-	if d.Limit == 0 {
+	a := s.Limiter.Admit(caller, limits...)
+	if a.Limit == 0 {
 		return nil
 	}
 	h := &x.http.Response.Header
-	h.Set("X-RateLimit-Limit", strconv.Itoa(d.Limit))
-	h.Set("X-RateLimit-Remaining", strconv.Itoa(d.Remaining))
-	h.Set("X-RateLimit-Reset", strconv.FormatInt(d.ResetAt.Add(time.Second-time.Microsecond).Unix(), 10))
-	if d.Allowed {
+	h.Set("X-RateLimit-Limit", strconv.Itoa(a.Limit))
+	h.Set("X-RateLimit-Remaining", strconv.Itoa(a.Remaining))
+	h.Set("X-RateLimit-Reset", strconv.FormatInt(a.ResetAt.Add(time.Second-time.Microsecond).Unix(), 10))
+	if a.Allowed {
 		return nil
 	}
-	refusal := iam.Errorf(iam.RateLimitExceeded, "Too many requests: at most %d are allowed in %s.", l.Count, l.Per)
-	refusal.RetryAfter = d.RetryAfter
+	refusal := iam.Errorf(iam.RateLimitExceeded, "Too many requests: at most %d are allowed in %s.", a.Limit, a.Rule.Per)
+	refusal.RetryAfter = a.RetryAfter
 	return refusal
 }
 

@@ -52,6 +52,7 @@ func newMetrics(c Config) *metrics {
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "keystone_http_requests_in_flight", Help: "Requests being answered."}, func() float64 { return float64(m.inFlight.Load()) }),
 		prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "keystone_hash_refused_total", Help: "Callers who found the queue for password hashes full."}, func() float64 { return float64(c.Hasher.Refused()) }),
 	)
+	registerLimits(c)
 	return m
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"net/netip"
 	"time"
 
 	"github.com/fasthttp/router"
@@ -20,6 +21,7 @@ import (
 	"github.com/keystone-auth/keystone/oauth"
 	"github.com/keystone-auth/keystone/secret"
 	"github.com/keystone-auth/keystone/store"
+	"github.com/keystone-auth/keystone/tally"
 	"github.com/keystone-auth/keystone/view"
 )
 
@@ -32,9 +34,11 @@ type Config struct {
 	Proposer fsm.Proposer
 	Hasher   *secret.Hasher
 	Cluster  Cluster
-	Audit    *audit.Log     // nil: refusals are not recorded, and nobody can read the log
-	Limiter  *limit.Limiter // nil: no limits
+	Audit    *audit.Log   // nil: refusals are not recorded, and nobody can read the log
+	Limiter  *tally.Tally // nil: no limits
 	Limits   limit.Set
+	// TrustedProxies may say for which address they ask. Nobody else may.
+	TrustedProxies []netip.Prefix
 	// PublicURL is how clients reach the cluster, such as https://auth.example.com, for the metadata
 	// document. Empty: as the request that asks for the document names the server.
 	PublicURL string

@@ -65,12 +65,13 @@ func (s *Service) proven(ctx context.Context, c PasswordChange) (iam.User, error
 		return user, err
 	}
 	if !right {
-		_ = s.failed(ctx, c.Origin, user, true) // whose words are those of a login
+		s.refused(c.Origin, user, iam.InvalidGrant)
+		_ = s.failed(ctx, Attempt{Name: user.Username, Origin: c.Origin}, user, true) // whose words are those of a login
 		refusal := iam.Invalid("current_password", "is not the present password")
 		refusal.Code = iam.InvalidRequest
 		return user, refusal
 	}
-	s.failures.forget(user.ID)
+	s.Tally.Forget(streakOf(user))
 	return user, nil
 }
 

@@ -111,16 +111,16 @@ func (s *Service) DeleteUser(ctx context.Context, t Target) (uint64, error) {
 
 // Unlock lets a user try again who was locked out, and returns the user.
 func (s *Service) Unlock(ctx context.Context, t Target) (iam.User, uint64, error) {
-	var id iam.ID
+	var was iam.User
 	res, err := s.on(ctx, t, func(u iam.User) (fsm.Command, error) {
-		id = u.ID
+		was = u
 		return &fsm.LockUser{ID: u.ID}, nil
 	})
 	if err != nil {
 		return iam.User{}, 0, err
 	}
-	s.failures.forget(id)
-	user, err := s.byID(id)
+	s.Tally.Forget(streakOf(was))
+	user, err := s.byID(was.ID)
 	return user, res.Index, err
 }
 

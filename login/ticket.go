@@ -107,7 +107,7 @@ func (s *Service) ConfirmReset(ctx context.Context, origin fsm.Origin, token, pa
 		}
 		res, err := s.Proposer.Propose(ctx, origin, &fsm.ResetPassword{Digest: ticket.Digest, User: user.ID, New: made})
 		if iam.CodeOf(err) != iam.PreconditionFailed || err == nil {
-			s.failures.forget(user.ID)
+			s.Tally.Forget(streakOf(user))
 			return res.Index, err
 		}
 		if err := s.CatchUp(ctx); err != nil {

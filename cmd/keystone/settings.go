@@ -91,6 +91,11 @@ var settings = []setting{
 		set: previousSecrets,
 	},
 	{
+		env: "KEYSTONE_TRUSTED_PROXIES", doc: "proxies in front of the API whose X-Forwarded-For or Forwarded header says who asks, with commas between",
+		want: "addresses and networks such as 10.0.0.7,192.168.0.0/16,2001:db8::/32, none of which is everybody",
+		set:  trustedProxies,
+	},
+	{
 		flag: "no-rate-limit", env: "KEYSTONE_NO_RATE_LIMIT", std: "false", doc: "switch all rate limits off, for tests and measurements",
 		want: "true or false",
 		set:  boolean(func(c *Config) *bool { return &c.NoRateLimit }),

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -21,6 +22,7 @@ import (
 	"github.com/keystone-auth/keystone/secret"
 	"github.com/keystone-auth/keystone/steward"
 	"github.com/keystone-auth/keystone/store"
+	"github.com/keystone-auth/keystone/tally"
 	"github.com/keystone-auth/keystone/token"
 	"github.com/keystone-auth/keystone/view"
 )
@@ -50,6 +52,10 @@ type Config struct {
 	Policy  login.Policy
 	Lockout login.Lockout
 	Limits  *limit.Set // nil: no limits
+	// TrustedProxies may say for which address they ask.
+	TrustedProxies []netip.Prefix
+	// Consult is how long an answer of another node about limits may take; 0 is the usual time.
+	Consult time.Duration
 
 	AllowedOrigins []string      // of web pages that may call the API
 	AllowedHosts   []string      // that a request may name; none: all
@@ -75,7 +81,8 @@ type Node struct {
 	cluster   *cluster.Node
 	server    *httpapi.Server
 	proposals *proposals
-	limiter   *limit.Limiter
+	windows   *limit.Limiter // nil: no limits
+	tally     *tally.Tally
 	current   atomic.Bool // whether this node has caught up with the cluster since it was started
 	failed    chan error  // of a listener that broke
 	audit     *audit.Log
@@ -173,6 +180,7 @@ func (n *Node) wire(ctx context.Context, clusterSecret secret.ClusterSecret) err
 		RotateEvery: c.RotateKeys, PublishFor: token.PublishWait, Every: stewardEvery, Now: iam.Now, Log: c.Logger,
 		Notary: secret.NewNotary(clusterSecret, c.Previous...),
 	}).Run)
+	n.count()
 	n.server = n.api(memory, sealer)
 	n.recordUses(ctx)
 	return nil
@@ -200,6 +208,7 @@ func (n *Node) api(memory *view.View, sealer *secret.Sealer) *httpapi.Server {
 	people := &login.Service{
 		Store: n.store, Proposer: n.proposals, Hasher: hasher, Policy: c.Policy, Lockout: c.Lockout, CatchUp: n.cluster.CatchUp, Now: iam.Now,
 		Mailer: n.startMailer(), Links: c.Links,
+		Tally: n.tally,
 	}
 	n.audit = audit.New(audit.Config{Store: n.store, Proposer: n.proposals, Now: iam.Now, Logger: c.Logger, Every: c.AuditEvery})
 	people.Refused = n.audit.Refused
@@ -209,12 +218,12 @@ func (n *Node) api(memory *view.View, sealer *secret.Sealer) *httpapi.Server {
 		OAuth: tokens, Login: people, View: memory, Store: n.store, Proposer: n.proposals, Hasher: hasher,
 		Cluster: clusterView(n.cluster, memory, n.current.Load), Version: c.Version, Node: c.Name, Logger: c.Logger,
 		PublicURL: c.PublicURL, AllowedOrigins: c.AllowedOrigins, AllowedHosts: c.AllowedHosts, MetricsToken: c.MetricsToken, Registry: n.registry(),
-		Audit: n.audit,
+		Audit:          n.audit,
+		TrustedProxies: c.TrustedProxies,
 	}
 	if c.Limits != nil {
-		n.limiter = limit.NewLimiter(limit.DefaultCallers)
-		api.Limiter, api.Limits = n.limiter, *c.Limits
-		tokens.Limiter, tokens.Guesses = n.limiter, c.Limits.ServiceToken
+		api.Limiter, api.Limits = n.tally, *c.Limits
+		tokens.Limiter, tokens.Guesses = n.tally, c.Limits.ServiceToken
 	}
 	return httpapi.New(api)
 }
@@ -286,11 +295,14 @@ func (n *Node) Close(ctx context.Context) error {
 	if n.mailer != nil {
 		n.mailer.Close()
 	}
+	if n.tally != nil {
+		n.tally.Close()
+	}
 	if n.cluster != nil {
 		errs = append(errs, n.cluster.Close(ctx))
 	}
-	if n.limiter != nil {
-		n.limiter.Close()
+	if n.windows != nil {
+		n.windows.Close()
 	}
 	if n.store != nil {
 		errs = append(errs, n.store.Close())
