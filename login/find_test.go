@@ -36,8 +36,21 @@ func TestFindUsers(t *testing.T) {
 	for _, most := range []int{50_000, 10} {
 		restore := login.SortAtMost(most)
 		for _, q := range []login.UserQuery{
-			{}, {Search: "ann"}, {Search: "kelvin"}, {Search: "i\u0307pek"}, {Search: "x_y"}, {Search: "größe"}, {Search: "n b"}, {Search: "a b"}, {Search: "%"},
-			{Active: &yes}, {Active: &no, Search: "bob"}, {Locked: &yes}, {Verified: &no}, {Role: "user"}, {Role: "nope"},
+			{},
+			{Search: "ann"},
+			{Search: "kelvin"},
+			{Search: "i\u0307pek"},
+			{Search: "x_y"},
+			{Search: "größe"},
+			{Search: "n b"},
+			{Search: "a b"},
+			{Search: "%"},
+			{Active: &yes},
+			{Active: &no, Search: "bob"},
+			{Locked: &yes},
+			{Verified: &no},
+			{Role: "user"},
+			{Role: "nope"},
 		} {
 			for _, order := range []store.UserOrder{store.UsersByCreation, store.UsersByUsername, store.UsersByEmail} {
 				q.Order, q.Descending, q.Most = order, random.IntN(2) == 0, 7
