@@ -2,6 +2,8 @@ package store
 
 import (
 	"bytes"
+	"strings"
+	"unicode"
 
 	"github.com/keystone-auth/keystone/iam"
 )
@@ -27,6 +29,7 @@ type UserFacts struct {
 	Verified    bool     `cbor:"10,keyasint"`
 	Roles       []iam.ID `cbor:"12,keyasint,omitempty"`
 	LockedUntil iam.Time `cbor:"13,keyasint,omitempty"`
+	CreatedAt   iam.Time `cbor:"16,keyasint"`
 }
 
 // UserAt is a user at a place of an order. It dies with its Reader.
@@ -34,6 +37,7 @@ type UserAt struct {
 	Place []byte // where to go on after this one
 	r     *Reader
 	key   []byte
+	data  []byte // the row, where it is at hand
 }
 
 // User is the whole row.
@@ -54,7 +58,67 @@ func (at UserAt) Facts() (f UserFacts) {
 // the row, which spares reading most rows of a long list.
 func (at UserAt) MayHold(role iam.ID) bool { return bytes.Contains(at.row(), role[:]) }
 
-func (at UserAt) row() []byte { return at.r.tx.Bucket([]byte(users.bucket)).Get(at.key) }
+// MayContain is false where no text of the row holds all the words, whatever the letter case. The words
+// are in lower case. It looks at bytes alone, which spares reading most rows of a long list.
+func (at UserAt) MayContain(words []string) bool {
+	row := bytes.Clone(at.row())
+	if bytes.Contains(row, []byte("\u212a")) || bytes.Contains(row, []byte("\u0130")) {
+		return true // the only letters beyond ASCII whose lower case is in it
+	}
+	for i, c := range row {
+		if 'A' <= c && c <= 'Z' {
+			row[i] = c + 'a' - 'A'
+		}
+	}
+	for _, word := range words {
+		beyond := strings.ContainsFunc(word, func(r rune) bool { return r > unicode.MaxASCII })
+		if !beyond && !bytes.Contains(row, []byte(word)) {
+			return false
+		}
+	}
+	return true
+}
+
+// ID is the user's.
+func (at UserAt) ID() iam.ID { return iam.ID(at.key) }
+
+// PlaceIn is the user's place in an order.
+func (at UserAt) PlaceIn(order UserOrder, f UserFacts) []byte {
+	u := iam.User{ID: at.ID(), Username: f.Username, Email: f.Email, CreatedAt: f.CreatedAt}
+	for i := range users.indexes {
+		if ix := &users.indexes[i]; ix.bucket == string(order) {
+			return ix.entry(ix.keys(&u)[0], at.key)
+		}
+	}
+	panic("BUG: there is no order of users " + string(order))
+}
+
+func (at UserAt) row() []byte {
+	if at.data != nil {
+		return at.data
+	}
+	return at.r.tx.Bucket([]byte(users.bucket)).Get(at.key)
+}
+
+// ScanUsers calls fn with up to most users after an id, in the order in which they lie on the disk, and
+// returns the last one and whether any may follow: far faster than to look for each of them.
+func (r *Reader) ScanUsers(after iam.ID, most int, fn func(UserAt)) (last iam.ID, more bool) {
+	c := r.tx.Bucket([]byte(users.bucket)).Cursor()
+	k, data := c.Seek(after[:])
+	if bytes.Equal(k, after[:]) {
+		k, data = c.Next()
+	}
+	last = after
+	for n := 0; k != nil; k, data = c.Next() {
+		if n == most {
+			return last, true
+		}
+		n++
+		last = iam.ID(k)
+		fn(UserAt{Place: k, r: r, key: k, data: data})
+	}
+	return last, false
+}
 
 // WalkUsers calls fn with up to most users after a place of the order, nil for its beginning, until fn
 // says no. It returns the place of the last one and whether any may follow. Whoever walks a long list

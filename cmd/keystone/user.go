@@ -133,8 +133,16 @@ func userState(u api.User) string {
 // showUser prints one user.
 func showUser(cmd *cobra.Command, u api.User) error {
 	rows := []table.Row{
-		{"id", u.ID}, {"username", u.Username}, {"e-mail", u.Email}, {"name", u.FullName}, {"display name", u.DisplayName}, {"state", userState(u)},
-		{"roles", strings.Join(u.Roles, " ")}, {"scopes", strings.Join(u.Scopes, " ")}, {"made", u.CreatedAt}, {"changed", u.UpdatedAt},
+		{"id", u.ID},
+		{"username", u.Username},
+		{"e-mail", u.Email},
+		{"name", u.FullName},
+		{"display name", u.DisplayName},
+		{"state", userState(u)},
+		{"roles", strings.Join(u.Roles, " ")},
+		{"scopes", strings.Join(u.Scopes, " ")},
+		{"made", u.CreatedAt},
+		{"changed", u.UpdatedAt},
 	}
 	if u.LastLogin != nil {
 		rows = append(rows, table.Row{"last login", *u.LastLogin})
