@@ -94,6 +94,9 @@ func TestUsesAreCountedOnce(t *testing.T) {
 	}
 	h.oauth.Used(claims)
 	record(7, false) // the token request, and that with the token
+	if h.view.Stats().Remembered == 0 {
+		t.Error("recording made the node forget which tokens it has verified")
+	}
 }
 
 func TestUsesOfManyAtOnce(t *testing.T) {

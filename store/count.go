@@ -38,8 +38,13 @@ func (r *Reader) Counts() (c Counts) {
 		into   *int
 		bucket string
 	}{
-		{&c.Users, users.bucket}, {&c.Clients, clients.bucket}, {&c.Roles, roles.bucket}, {&c.Scopes, scopes.bucket},
-		{&c.Sessions, sessions.bucket}, {&c.Revocations, revocations.bucket}, {&c.Keys, keys.bucket},
+		{&c.Users, users.bucket},
+		{&c.Clients, clients.bucket},
+		{&c.Roles, roles.bucket},
+		{&c.Scopes, scopes.bucket},
+		{&c.Sessions, sessions.bucket},
+		{&c.Revocations, revocations.bucket},
+		{&c.Keys, keys.bucket},
 	} {
 		*t.into = int(meta.Rows[t.bucket])
 	}
