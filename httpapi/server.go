@@ -58,6 +58,7 @@ type Cluster struct {
 type Server struct {
 	Config
 	metrics  *metrics
+	document *file // the OpenAPI document
 	public   *fasthttp.Server
 	operator *fasthttp.Server
 	life     context.Context // ends when the server is shut down, after its last request
@@ -72,6 +73,7 @@ func New(c Config) *Server {
 	s := &Server{Config: c}
 	s.life, s.end = context.WithCancel(context.Background())
 	s.metrics = newMetrics(c)
+	s.document = newFile(contentJSON, pack(OpenAPI(c.Version)))
 	h := oneSlashLess(s.router().Handler)
 	s.public = s.listener(h)
 	s.operator = s.listener(func(ctx *fasthttp.RequestCtx) {
@@ -100,7 +102,7 @@ func (s *Server) router() *router.Router {
 	r.HandleOPTIONS, r.HandleMethodNotAllowed = false, false
 	allowed := map[string][]string{}
 	for _, rt := range routes() {
-		h := s.serve(&rt, rt.handle)
+		h := s.serve(&rt, rt.handle.serve)
 		for _, method := range rt.methods() {
 			r.Handle(method, rt.path, h)
 		}
@@ -109,7 +111,7 @@ func (s *Server) router() *router.Router {
 	for path, methods := range allowed {
 		r.ANY(path, s.serve(&wrongMethod, refuseMethod(methods)))
 	}
-	r.NotFound = s.serve(&unknownPath, unknownPath.handle)
+	r.NotFound = s.serve(&unknownPath, unknownPath.handle.serve)
 	return r
 }
 

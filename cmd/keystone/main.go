@@ -43,6 +43,7 @@ To run a node:  keystone serve     alone on 127.0.0.1:8000, unless it is told mo
 	root.SetFlagErrorFunc(flagError)
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(serveCommand(), devCommand(), adminCommand(), clusterCommand(), healthCommand(), secretCommand(), versionCommand(), environmentTopic())
+	root.AddCommand(openapiCommand())
 	return root
 }
 
