@@ -265,7 +265,9 @@ func (s *stack) do(client *http.Client, c call) answer {
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
 	must(s.t, err)
-	return answer{resp.StatusCode, resp.Header, string(body)}
+	a := answer{resp.StatusCode, resp.Header, string(body)}
+	record(s.t, client == s.operator, c, req, a)
+	return a
 }
 
 // get is a public request that must succeed, with its answer decoded.

@@ -143,7 +143,7 @@ var (
 <div id="page"></div>
 <script src="/docs/swagger-ui-bundle.js?v=SWAGGER"></script>
 <script nonce="NONCE">
-SwaggerUIBundle({url: "/openapi.json?v=DOCUMENT", dom_id: "#page", deepLinking: true, validatorUrl: null, docExpansion: "none"});
+SwaggerUIBundle({url: "/openapi.json?v=DOCUMENT", dom_id: "#page", deepLinking: true, validatorUrl: null, docExpansion: "list"});
 </script>
 `,
 	}
@@ -158,7 +158,7 @@ SwaggerUIBundle({url: "/openapi.json?v=DOCUMENT", dom_id: "#page", deepLinking: 
 <link rel="icon" href="data:,">
 <style nonce="NONCE">body { margin: 0 }</style>
 <div id="page"></div>
-<script src="/docs/redoc.standalone.js?v=REDOC"></script>
+<script nonce="NONCE" src="/docs/redoc.standalone.js?v=REDOC"></script>
 <script nonce="NONCE">
 Redoc.init("/openapi.json?v=DOCUMENT", {nonce: "NONCE", sanitize: true}, document.getElementById("page"));
 </script>
