@@ -38,6 +38,8 @@ func checkClient(c iam.Client) error {
 	switch {
 	case c.Type != iam.Confidential && c.Type != iam.Public:
 		return iam.Invalid("client_type", "must be confidential or public")
+	case c.Name == "":
+		return iam.Invalid("name", "must not be empty")
 	case c.AccessLifetime != 0 && (c.AccessLifetime < 60 || c.AccessLifetime > longest):
 		return iam.Invalid("access_token_lifetime", "must be between 60 and %d seconds", longest)
 	case c.RefreshLifetime < 0, c.RatePerMinute < 0, c.RatePerHour < 0:

@@ -107,7 +107,7 @@ func collect(docs map[string]string, decl ast.Decl) {
 		for _, f := range fields.Fields.List {
 			text := strings.TrimSpace(f.Doc.Text() + f.Comment.Text())
 			for _, name := range f.Names {
-				if text != "" {
+				if text != "" && names[name.Name] != "" {
 					docs[made.Name.Name+"."+names[name.Name]] = description(text, name.Name, names)
 				}
 			}

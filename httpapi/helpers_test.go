@@ -160,7 +160,7 @@ func (s *stack) build(dir string) httpapi.Config {
 			Leader:  func() string { return *s.leader.Load() },
 			Applied: machine.Applied,
 			Status: func(context.Context) api.Cluster {
-				return api.Cluster{Leader: "n1", Term: 1, Nodes: []api.Node{{Name: "n1", State: "alive"}}}
+				return api.Cluster{Leader: "n1", Term: 1, Nodes: []api.Node{{Name: "n1", ID: iam.NewID().String(), State: "alive"}}}
 			},
 		},
 		Version: "v0-test", Node: "n1", Logger: slog.New(slog.NewJSONHandler(s.logged, &slog.HandlerOptions{Level: slog.LevelDebug})),

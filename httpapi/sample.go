@@ -10,13 +10,10 @@ var sampleTime = time.Date(2026, 12, 1, 9, 30, 0, 0, time.UTC)
 
 // sampleOf is an example value of a field, of the field's own type.
 func sampleOf(f field) (any, bool) {
-	t := f.Type
-	if t.Kind() == reflect.Pointer {
-		t = t.Elem()
-	}
+	t := bare(f.Type)
 	for _, name := range []string{f.owner + "." + f.json, f.json} {
 		sample, ok := samples[name]
-		if ok && sample == nil && f.Type.Kind() == reflect.Pointer {
+		if ok && sample == nil && f.Type != t {
 			return nil, true
 		}
 		if v := reflect.ValueOf(sample); ok && v.IsValid() && v.Kind() == t.Kind() && v.CanConvert(t) {
@@ -31,9 +28,8 @@ func sampleOf(f field) (any, bool) {
 
 // example is a whole value of a type, made of what is known of its members.
 func example(t reflect.Type) any {
+	t = bare(t)
 	switch t.Kind() {
-	case reflect.Pointer:
-		return example(t.Elem())
 	case reflect.Slice:
 		return []any{example(t.Elem())}
 	case reflect.Map:
@@ -58,7 +54,7 @@ func exampleOf(f field) any {
 	if sample, ok := sampleOf(f); ok {
 		return sample
 	}
-	isList := f.Type.Kind() == reflect.Slice
+	isList := bare(f.Type).Kind() == reflect.Slice
 	fromRules := sampleByRules(rulesOf(f, isList))
 	switch {
 	case fromRules != nil && isList:

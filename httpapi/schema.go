@@ -80,6 +80,9 @@ func (b *schemas) of(t reflect.Type, strict bool) object {
 	case reflect.PointerTo(t).Implements(reflect.TypeFor[encoding.TextUnmarshaler]()):
 		return object{{"type", "string"}}
 	}
+	if inner, ok := wrapped(t); ok {
+		return orNull(b.of(inner, strict))
+	}
 	switch t.Kind() {
 	case reflect.String:
 		return object{{"type", "string"}}
@@ -103,6 +106,33 @@ func (b *schemas) of(t reflect.Type, strict bool) object {
 		return b.reference(t, strict)
 	}
 	return object{} // anything
+}
+
+// wrapped is the type of the value in one that tells null from nothing, such as a member of a PATCH.
+func wrapped(t reflect.Type) (reflect.Type, bool) {
+	if w, ok := reflect.Zero(t).Interface().(interface{ Inner() reflect.Type }); ok {
+		return bare(w.Inner()), true
+	}
+	return nil, false
+}
+
+// bare is a type without what is around its value.
+func bare(t reflect.Type) reflect.Type {
+	if t.Kind() == reflect.Pointer {
+		return bare(t.Elem())
+	}
+	if inner, ok := wrapped(t); ok {
+		return inner
+	}
+	return t
+}
+
+// orNull is the schema that allows null as well.
+func orNull(schema object) object {
+	if kind, plain := schema.get("type").(string); plain {
+		return schema.with("type", []string{kind, "null"})
+	}
+	return object{{"anyOf", []any{schema, object{{"type", "null"}}}}}
 }
 
 // reference is for a struct, whose schema stands among the components.
@@ -187,11 +217,12 @@ func (b *schemas) describe(name string) object {
 func (b *schemas) property(f field, strict bool) object {
 	schema := b.of(f.Type, strict)
 	refine(schema, f)
-	nullable := f.Type.Kind() == reflect.Pointer && !f.optional
-	if kind, plain := schema.get("type").(string); nullable && plain {
-		schema = schema.with("type", []string{kind, "null"})
-	} else if nullable {
-		schema = object{{"anyOf", []any{schema, object{{"type", "null"}}}}}
+	own := rulesOf(f, false)
+	if f.Type.Kind() == reflect.Pointer && !f.optional {
+		schema = orNull(schema)
+	}
+	if words, ok := own.get("enum").([]string); ok && schema.mayBeNull() {
+		own = own.with("enum", append(anyOf(words), nil))
 	}
 	extra := schema
 	if text := memberDoc(f); text != "" {
@@ -200,7 +231,19 @@ func (b *schemas) property(f field, strict bool) object {
 	if sample, ok := sampleOf(f); ok && schema.get("$ref") == nil {
 		extra = append(extra, member{"examples", []any{sample}})
 	}
-	return append(extra, rulesOf(f, false)...)
+	return append(extra, own...)
+}
+
+func (o object) mayBeNull() bool {
+	kinds, ok := o.get("type").([]string)
+	return ok && slices.Contains(kinds, "null")
+}
+
+func anyOf(words []string) (out []any) {
+	for _, w := range words {
+		out = append(out, w)
+	}
+	return out
 }
 
 // refine says of a list's members what is said of the field: its rules are about one of them.
@@ -214,10 +257,10 @@ func refine(schema object, f field) {
 
 // rulesOf are the rules of a field, or those of the members of its list.
 func rulesOf(f field, items bool) object {
-	isList := f.Type.Kind() == reflect.Slice && f.Type != reflect.TypeFor[api.StringList]()
-	kind := f.Type
-	for kind.Kind() == reflect.Pointer || kind.Kind() == reflect.Slice {
-		kind = kind.Elem()
+	kind := bare(f.Type)
+	isList := kind.Kind() == reflect.Slice && kind != reflect.TypeFor[api.StringList]()
+	for kind.Kind() == reflect.Slice {
+		kind = bare(kind.Elem())
 	}
 	if isList != items || kind.Kind() == reflect.Struct {
 		return nil
