@@ -10,18 +10,37 @@ import (
 // Examples that several calls share.
 var (
 	tokenAnswer = sample{"user", "For a person", object{
-		{"access_token", "eyJhbGciOiJFUzI1NiIsInR5cCI6ImF0K2p3dCIsImtpZCI6Ii4uLiJ9.eyJpc3MiOiIuLi4ifQ.c2ln"}, {"refresh_token", "ksr_0Zr3Nq8u"},
-		{"token_type", "Bearer"}, {"expires_in", 900}, {"scope", "read:profile write:profile"}, {"jti", sampleID}, {"session_id", sampleID},
+		{"access_token", "eyJhbGciOiJFUzI1NiIsInR5cCI6ImF0K2p3dCIsImtpZCI6Ii4uLiJ9.eyJpc3MiOiIuLi4ifQ.c2ln"},
+		{"refresh_token", "ksr_0Zr3Nq8u"},
+		{"token_type", "Bearer"},
+		{"expires_in", 900},
+		{"scope", "read:profile write:profile"},
+		{"jti", sampleID},
+		{"session_id", sampleID},
 	}}
 	serviceAnswer = sample{"service", "For a program, without a refresh token", object{
 		{"access_token", "eyJhbGciOiJFUzI1NiIsInR5cCI6ImF0K2p3dCIsImtpZCI6Ii4uLiJ9.eyJpc3MiOiIuLi4ifQ.c2ln"},
-		{"token_type", "Bearer"}, {"expires_in", 900}, {"scope", "read:reports"}, {"jti", sampleID},
+		{"token_type", "Bearer"},
+		{"expires_in", 900},
+		{"scope", "read:reports"},
+		{"jti", sampleID},
 	}}
 	introspectionAnswers = []sample{
 		{"active", "A good token of a person", object{
-			{"active", true}, {"scope", "read:profile"}, {"client_id", "web"}, {"username", "alice"}, {"token_type", "Bearer"},
-			{"exp", 1796118300}, {"iat", 1796117400}, {"nbf", 1796117400}, {"sub", sampleID}, {"aud", "keystone-auth"}, {"iss", "keystone-auth"},
-			{"jti", sampleID}, {"roles", []string{"user"}}, {"sid", sampleID},
+			{"active", true},
+			{"scope", "read:profile"},
+			{"client_id", "web"},
+			{"username", "alice"},
+			{"token_type", "Bearer"},
+			{"exp", 1796118300},
+			{"iat", 1796117400},
+			{"nbf", 1796117400},
+			{"sub", sampleID},
+			{"aud", "keystone-auth"},
+			{"iss", "keystone-auth"},
+			{"jti", sampleID},
+			{"roles", []string{"user"}},
+			{"sid", sampleID},
 		}},
 		{"inactive", "Expired, revoked, unknown, or no token at all", object{{"active", false}}},
 	}
@@ -94,8 +113,13 @@ var describedAuth = map[string]described{
 		tag: "OAuth 2.0", summary: "Read the public keys", success: "The keys that verify tokens (RFC 7517). It may be kept for a minute.",
 		media: "application/jwk-set+json", schema: jwksSchema,
 		answers: []sample{{"es256", "One key", object{{"keys", []any{object{
-			{"kty", "EC"}, {"use", "sig"}, {"alg", "ES256"}, {"kid", "k1"}, {"crv", "P-256"},
-			{"x", "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU"}, {"y", "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"},
+			{"kty", "EC"},
+			{"use", "sig"},
+			{"alg", "ES256"},
+			{"kid", "k1"},
+			{"crv", "P-256"},
+			{"x", "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU"},
+			{"y", "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"},
 		}}}}}},
 	},
 	"GET /.well-known/oauth-authorization-server": {

@@ -49,7 +49,7 @@ var (
 )
 
 // samples are example values.
-var samples = map[string]any{
+var samples = map[string]any{ //nolint:gosec // they are made up
 	"id": sampleID, "session_id": sampleID, "jti": sampleID, "request_id": sampleID, "username": "alice", "email": "alice@example.com",
 	"password": "Correct-horse-7", "current_password": "Correct-horse-7", "new_password": "Other-zebra-21",
 	"first_name": "Alice", "last_name": "Liddell", "display_name": "Alice", "full_name": "Alice Liddell", "bio": "Fond of rabbits.",
@@ -84,7 +84,7 @@ var samples = map[string]any{
 }
 
 // commonDoc says what members are, wherever their own comment does not.
-var commonDoc = map[string]string{
+var commonDoc = map[string]string{ //nolint:gosec // words about secrets
 	"id": "The id, which never changes.", "username": "The name to log in with.", "email": "The e-mail address.", "password": "The password.",
 	"first_name": "The given name.", "last_name": "The family name.", "display_name": "The name to be shown.", "full_name": "Given and family name.",
 	"bio": "A few words about the person.", "is_active": "Whether it can be used to log in or obtain tokens.", "is_verified": "Whether the e-mail address is proved.",

@@ -12,9 +12,18 @@ var (
 		{"status", "healthy"}, {"version", "v1.0.0"}, {"node", "node-1"}, {"role", "leader"}, {"leader", "node-1"}, {"applied_index", 1042},
 	}}
 	unwellAnswer = object{
-		{"status", "unhealthy"}, {"version", "v1.0.0"}, {"node", "node-1"}, {"role", "candidate"}, {"leader", ""}, {"applied_index", 1042},
-		{"error", "temporarily_unavailable"}, {"error_description", "This node knows of no leader: the cluster is forming, electing, or has lost its majority."},
-		{"timestamp", sampleTime}, {"path", "/health"}, {"request_id", sampleID}, {"retry_after", 1},
+		{"status", "unhealthy"},
+		{"version", "v1.0.0"},
+		{"node", "node-1"},
+		{"role", "candidate"},
+		{"leader", ""},
+		{"applied_index", 1042},
+		{"error", "temporarily_unavailable"},
+		{"error_description", "This node knows of no leader: the cluster is forming, electing, or has lost its majority."},
+		{"timestamp", sampleTime},
+		{"path", "/health"},
+		{"request_id", sampleID},
+		{"retry_after", 1},
 	}
 )
 

@@ -103,8 +103,11 @@ func (d *document) components() object {
 	described = append(described, member{"OAuthProblem", d.oauthProblem()})
 	described = described.with("Problem", problemSchema(described.get("Problem").(object)))
 	return object{
-		{"schemas", described}, {"responses", responses}, {"parameters", parameters},
-		{"headers", headers}, {"securitySchemes", securitySchemes(slices.Sorted(maps.Keys(d.permissions)))},
+		{"schemas", described},
+		{"responses", responses},
+		{"parameters", parameters},
+		{"headers", headers},
+		{"securitySchemes", securitySchemes(slices.Sorted(maps.Keys(d.permissions)))},
 	}
 }
 

@@ -80,8 +80,12 @@ func (d *document) parametersOf(rt *route, about described) []any {
 			text = "The `" + found[1] + "` of what the call is about."
 		}
 		out = append(out, object{
-			{"name", found[1]}, {"in", "path"}, {"required", true}, {"description", text},
-			{"schema", object{{"type", "string"}, {"minLength", 1}}}, {"example", about.pathExample(rt)},
+			{"name", found[1]},
+			{"in", "path"},
+			{"required", true},
+			{"description", text},
+			{"schema", object{{"type", "string"}, {"minLength", 1}}},
+			{"example", about.pathExample(rt)},
 		})
 	}
 	if isList(about.response) {

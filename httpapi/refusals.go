@@ -124,7 +124,8 @@ func (d *document) refusalResponse(name string) object {
 		}
 	}
 	return object{
-		{"description", text}, {"headers", d.headersOf(headers)},
+		{"description", text},
+		{"headers", d.headersOf(headers)},
 		{"content", object{{contentJSON, object{{"schema", ref("schemas", schema)}, {"examples", examples}}}}},
 	}
 }
@@ -136,8 +137,11 @@ func problemSample(said, code iam.Code) object {
 		text = "The request was refused."
 	}
 	out := object{
-		{"error", string(said)}, {"error_description", text}, {"timestamp", sampleTime},
-		{"path", base + "/…"}, {"request_id", sampleID},
+		{"error", string(said)},
+		{"error_description", text},
+		{"timestamp", sampleTime},
+		{"path", base + "/…"},
+		{"request_id", sampleID},
 	}
 	switch said {
 	case iam.ValidationError:
