@@ -22,7 +22,7 @@ GO_TEST := CGO_ENABLED=1 go test -race -tags $(TAGS)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test lint fmt fuzz torture openapi-lint clean need-go need-cc
+.PHONY: help run build test lint fmt docs fuzz torture openapi-lint clean need-go need-cc
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ lint: need-go ## Vet the code and run the linters, the check of the formatting a
 
 fmt: need-go ## Format the code
 	$(LINT) fmt ./...
+
+docs: need-go ## Write the pages of docs that are made from the code
+	go test -tags $(TAGS) ./cmd/keystone -run 'TestPageOf' -update
 
 fuzz: need-go ## Run every fuzz target for FUZZTIME (30s)
 	@set -e; grep -rno --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . \

@@ -43,6 +43,7 @@ type User struct {
 	LastLogin   *time.Time `json:"last_login"` // null before the first
 	CreatedAt   time.Time  `json:"created_at"`
 	UpdatedAt   time.Time  `json:"updated_at"`
+	LockedUntil *time.Time `json:"locked_until,omitzero"` // only while too many wrong passwords keep the person out
 }
 
 // Session is one login of a person.

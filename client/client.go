@@ -93,17 +93,23 @@ func (c *Client) Close() { c.http.CloseIdleConnections() }
 
 // call sends in as JSON, unless it is nil, and reads a successful answer into out.
 func (c *Client) call(ctx context.Context, method, path string, in, out any) error {
+	_, err := c.tagged(ctx, method, path, in, out)
+	return err
+}
+
+// tagged is call for whoever wants to know which version of a resource the answer holds.
+func (c *Client) tagged(ctx context.Context, method, path string, in, out any) (tag string, err error) {
 	var body io.Reader
 	if in != nil {
 		text, err := json.Marshal(in)
 		if err != nil {
-			return err
+			return "", err
 		}
 		body = bytes.NewReader(text)
 	}
 	req, err := http.NewRequestWithContext(ctx, method, c.base+path, body)
 	if err != nil {
-		return err
+		return "", err
 	}
 	req.Header = c.header.Clone()
 	if in != nil {
@@ -111,23 +117,23 @@ func (c *Client) call(ctx context.Context, method, path string, in, out any) err
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return unreached(err)
+		return "", unreached(err)
 	}
 	defer resp.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	if err != nil {
-		return fmt.Errorf("the answer of %s %s broke off: %w", method, path, err)
+		return "", fmt.Errorf("the answer of %s %s broke off: %w", method, path, err)
 	}
 	if resp.StatusCode/100 != 2 {
-		return errorOf(resp, text)
+		return "", errorOf(resp, text)
 	}
 	if out == nil {
-		return nil
+		return resp.Header.Get("ETag"), nil
 	}
 	if err := json.Unmarshal(text, out); err != nil {
-		return fmt.Errorf("the answer of %s %s cannot be read: %w", method, path, err)
+		return "", fmt.Errorf("the answer of %s %s cannot be read: %w", method, path, err)
 	}
-	return nil
+	return resp.Header.Get("ETag"), nil
 }
 
 // unreached drops the URL that net/http wraps around errors: with a socket it is made up.

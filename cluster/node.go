@@ -22,6 +22,7 @@ type Node struct {
 	members    *members
 	mux        *mux
 	client     *rpcClient
+	rpc        *rpcServer
 	proposer   *proposer
 	leadership *leadership
 	former     *former
@@ -126,7 +127,7 @@ func (n *Node) wire() {
 
 	hello, join := handle(n.self.introduce), handle(n.admission.admit)
 	hello.open, join.open = true, true
-	server := &rpcServer{identity: n.self.identity, ctx: n.ctx, logger: c.Logger, routes: map[string]route{
+	n.rpc = &rpcServer{identity: n.self.identity, ctx: n.ctx, logger: c.Logger, routes: map[string]route{
 		"/hello":        hello,
 		"/join":         join,
 		"/remove":       handle(n.admission.remove),
@@ -135,7 +136,7 @@ func (n *Node) wire() {
 		"/status":       handle(survey.receive),
 	}}
 	n.serving.Go(func() {
-		if err := server.serve(n.mux.queues[protocolRPC]); err != nil && !errors.Is(err, net.ErrClosed) {
+		if err := n.rpc.serve(n.mux.queues[protocolRPC]); err != nil && !errors.Is(err, net.ErrClosed) {
 			n.fail(fmt.Errorf("this node can no longer answer the others: %w", err))
 		}
 	})

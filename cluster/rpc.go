@@ -73,9 +73,25 @@ func handle[Request, Reply any](fn func(context.Context, caller, Request) (Reply
 // rpcServer answers the other nodes.
 type rpcServer struct {
 	identity *identity
-	routes   map[string]route
 	ctx      context.Context
 	logger   *slog.Logger
+
+	mu     sync.RWMutex
+	routes map[string]route
+}
+
+// offer adds a route to those that the server began with.
+func (s *rpcServer) offer(path string, r route) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.routes[path] = r
+}
+
+func (s *rpcServer) route(path string) (route, bool) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	r, known := s.routes[path]
+	return r, known
 }
 
 // serve runs until the queue is closed.
@@ -113,7 +129,7 @@ func (s *rpcServer) answer(request *fasthttp.RequestCtx) {
 }
 
 func (s *rpcServer) reply(from caller, path string, body []byte) answer {
-	r, known := s.routes[path]
+	r, known := s.route(path)
 	if !known {
 		return answer{Fault: "this node does not know the request: it runs another version of Keystone"}
 	}

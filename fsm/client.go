@@ -30,39 +30,7 @@ func (c *CreateClient) Validate() error {
 	if c.Client.Type == iam.Confidential && len(c.Client.SecretDigest) == 0 && c.Client.SecretHash == "" {
 		return iam.Errorf(iam.InternalError, "A confidential client needs a secret.")
 	}
-	return checkClient(c.Client)
-}
-
-func checkClient(c iam.Client) error {
-	longest := int64(iam.MaxTokenLifetime.Seconds())
-	switch {
-	case c.Type != iam.Confidential && c.Type != iam.Public:
-		return iam.Invalid("client_type", "must be confidential or public")
-	case c.Name == "":
-		return iam.Invalid("name", "must not be empty")
-	case c.AccessLifetime != 0 && (c.AccessLifetime < 60 || c.AccessLifetime > longest):
-		return iam.Invalid("access_token_lifetime", "must be between 60 and %d seconds", longest)
-	case c.RefreshLifetime < 0, c.RatePerMinute < 0, c.RatePerHour < 0:
-		return iam.Invalid("client", "must not have negative lifetimes or limits")
-	case len(c.Audiences) > 100 || len(c.AllowedIPs) > 100:
-		return iam.Invalid("client", "must have at most 100 audiences and 100 address ranges")
-	case slices.ContainsFunc(c.Audiences, func(a string) bool { return a == "" || len(a) > 255 }):
-		return iam.Invalid("audiences", "must be 1 to 255 characters each")
-	}
-	for _, err := range []error{
-		iam.CheckClientID(c.ClientID),
-		iam.CheckCIDRs(c.AllowedIPs),
-		iam.CheckText("name", c.Name, 100),
-		iam.CheckText("description", c.Description, 10_000),
-		iam.CheckText("contact_email", c.ContactEmail, 255),
-		iam.CheckText("website_url", c.WebsiteURL, 500),
-		iam.CheckText("webhook_url", c.WebhookURL, 500),
-	} {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	return c.Client.Check()
 }
 
 func (c *CreateClient) apply(tx *store.Tx, m Meta) (any, error) {
@@ -70,6 +38,12 @@ func (c *CreateClient) apply(tx *store.Tx, m Meta) (any, error) {
 	_, exists := tx.Client(n.ID)
 	if _, taken := tx.ClientByClientID(n.ClientID); taken || exists {
 		return nil, iam.Errorf(iam.Conflict, "The client_id is taken.")
+	}
+	// Whoever reads the subject of a token must not take a program for the person of that id.
+	if user, err := iam.ParseID(n.ClientID); err == nil {
+		if _, taken := tx.User(user); taken {
+			return nil, iam.Errorf(iam.Conflict, "The client_id is taken.")
+		}
 	}
 	if err := checkScopes(tx, n.Scopes); err != nil {
 		return nil, err
@@ -99,7 +73,7 @@ func (*UpdateClient) Denies() bool { return true }
 func (c *UpdateClient) event() Event { return Event{"client.updated", c.Client.ClientID} }
 
 // Validate implements Command.
-func (c *UpdateClient) Validate() error { return checkClient(c.Client) }
+func (c *UpdateClient) Validate() error { return c.Client.Check() }
 
 func (c *UpdateClient) apply(tx *store.Tx, m Meta) (any, error) {
 	old, ok := tx.Client(c.Client.ID)
@@ -115,7 +89,7 @@ func (c *UpdateClient) apply(tx *store.Tx, m Meta) (any, error) {
 	n := c.Client
 	n.ClientID, n.Type = old.ClientID, old.Type
 	n.SecretDigest, n.SecretHash = old.SecretDigest, old.SecretHash
-	n.PreviousDigest, n.PreviousUntil = old.PreviousDigest, old.PreviousUntil
+	n.PreviousDigest, n.PreviousHash, n.PreviousUntil = old.PreviousDigest, old.PreviousHash, old.PreviousUntil
 	n.LastUsed, n.TotalRequests, n.CreatedAt = old.LastUsed, old.TotalRequests, old.CreatedAt
 	n.Generation, n.SessionsFrom = old.Generation, old.SessionsFrom
 	n.Scopes, n.UpdatedAt, n.Changed = distinct(n.Scopes), m.At, m.Index

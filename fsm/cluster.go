@@ -139,7 +139,7 @@ func (c *Expire) apply(tx *store.Tx, m Meta) (any, error) {
 }
 
 // RecordAudit writes audit entries of what changed nothing else, such as failed logins, many at a
-// time.
+// time. Invariant: no entry is dated later than the state, nor over iam.AuditLate before it.
 type RecordAudit struct {
 	Entries []iam.AuditEntry `cbor:"1,keyasint"`
 }
@@ -160,8 +160,9 @@ func (c *RecordAudit) Validate() error {
 	return nil
 }
 
-func (c *RecordAudit) apply(tx *store.Tx, _ Meta) (any, error) {
+func (c *RecordAudit) apply(tx *store.Tx, m Meta) (any, error) {
 	for _, e := range c.Entries {
+		e.At = min(max(e.At, m.At.Add(-iam.AuditLate)), m.At)
 		tx.AppendAudit(e)
 	}
 	return nil, nil

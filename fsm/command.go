@@ -47,6 +47,16 @@ const (
 	kindExpire        Kind = 20
 	kindRecordAudit   Kind = 21
 	kindResealKeys    Kind = 22
+
+	kindTrimAudit      Kind = 50
+	kindSignAudit      Kind = 51
+	kindChangePassword Kind = 30
+	kindSetPassword    Kind = 31
+	kindIssueTicket    Kind = 32
+	kindResetPassword  Kind = 33
+	kindConfirmEmail   Kind = 34
+	kindRotateSecret   Kind = 40
+	kindRecordUse      Kind = 41
 )
 
 // registry makes an empty command of each kind, for the decoder to fill.
@@ -73,6 +83,16 @@ var registry = map[Kind]func() Command{
 	kindExpire:        func() Command { return new(Expire) },
 	kindRecordAudit:   func() Command { return new(RecordAudit) },
 	kindResealKeys:    func() Command { return new(ResealKeys) },
+	kindTrimAudit:     func() Command { return new(TrimAudit) },
+	kindSignAudit:     func() Command { return new(SignAudit) },
+
+	kindChangePassword: func() Command { return new(ChangePassword) },
+	kindSetPassword:    func() Command { return new(SetPassword) },
+	kindIssueTicket:    func() Command { return new(IssueTicket) },
+	kindResetPassword:  func() Command { return new(ResetPassword) },
+	kindConfirmEmail:   func() Command { return new(ConfirmEmail) },
+	kindRotateSecret:   func() Command { return new(RotateSecret) },
+	kindRecordUse:      func() Command { return new(RecordUse) },
 }
 
 // Command is one change of the state.

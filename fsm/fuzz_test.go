@@ -24,6 +24,7 @@ func seeds(f *testing.F) {
 		login(m, ann, 1), rotate(m, 1, 0), &EndSessions{User: ann}, &RevokeToken{Jti: "j"}, &RevokeIssued{User: ann},
 		&AddKey{Key: iam.Key{ID: "k", Sealed: []byte("x"), SignFrom: epoch}}, &Expire{Most: 1},
 		&RecordAudit{Entries: []iam.AuditEntry{{Type: "x"}}}, &ResealKeys{Keys: []SealedKey{{ID: "k", Sealed: []byte("x")}}},
+		&SignAudit{Checkpoints: []iam.AuditCheckpoint{checkpointOf(iam.AuditEntry{Sequence: 1, Hash: iam.AuditHash{1}}, epoch)}},
 	} {
 		entry, err := Encode(Origin{RequestID: id('q', 1), Actor: "ann"}, epoch, cmd)
 		if err != nil {

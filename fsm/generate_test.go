@@ -1,6 +1,7 @@
 package fsm
 
 import (
+	"crypto/ed25519"
 	"fmt"
 	"maps"
 	"slices"
@@ -40,6 +41,16 @@ var generators = map[Kind]func(*rapid.T, *hints) Command{
 	kindExpire:        func(t *rapid.T, _ *hints) Command { return &Expire{Most: between(t, "most", 1, 4)} },
 	kindRecordAudit:   genRecordAudit,
 	kindResealKeys:    genResealKeys,
+	kindTrimAudit:     genTrimAudit,
+	kindSignAudit:     genSignAudit,
+
+	kindChangePassword: genChangePassword,
+	kindSetPassword:    genSetPassword,
+	kindIssueTicket:    genIssueTicket,
+	kindResetPassword:  genResetPassword,
+	kindConfirmEmail:   genConfirmEmail,
+	kindRotateSecret:   genRotateSecret,
+	kindRecordUse:      genRecordUse,
 }
 
 // own are the roles and scopes that commands name: those of Initialize among others.
@@ -57,8 +68,10 @@ type hints struct {
 	sessions []iam.Session     // that may stand, newest last
 	roles    []iam.ID          // that were put, newest last
 	scopes   []iam.ID
+	tickets  []*IssueTicket // that were issued, newest last
 	next     int
 	now      iam.Time
+	begin    iam.AuditHash // of the first audit entry, where the log begins with Initialize
 }
 
 // kinds draws the commands; those about sessions come more often.
@@ -67,6 +80,7 @@ var kinds = func() []Kind {
 	for range 8 {
 		all = append(all, kindStartSession, kindRotateSession, kindRotateSession)
 	}
+	all = append(all, kindIssueTicket, kindIssueTicket, kindResetPassword, kindResetPassword, kindConfirmEmail)
 	return append(all, kindCreateUser, kindUpdateUser, kindUpdateUser, kindCreateClient, kindUpdateClient)
 }()
 
@@ -137,7 +151,11 @@ func drawLog(t *rapid.T, least, most int) []*raft.Log {
 		} else {
 			cmd = generators[one(t, "kind", kinds)](t, h)
 		}
-		data, err := Encode(genOrigin(t), h.now, cmd)
+		origin := genOrigin(t)
+		if i == 0 && len(commands) > 0 {
+			h.begin = iam.AuditEntry{Sequence: 1, At: h.now, Type: cmd.event().Type, Actor: origin.Actor, Result: iam.AuditSuccess}.Sum()
+		}
+		data, err := Encode(origin, h.now, cmd)
 		if err != nil {
 			t.Fatalf("the generator of %T made one that is not valid: %v: %+v", cmd, err, cmd)
 		}
@@ -371,7 +389,7 @@ func genKid(t *rapid.T) string { return one(t, "kid", []string{"k1", "k2", "k3"}
 
 func genAddKey(t *rapid.T, h *hints) Command {
 	from := h.now.Add(one(t, "from", []time.Duration{0, time.Hour, -time.Hour}))
-	return &AddKey{Key: iam.Key{ID: genKid(t), Algorithm: "ES256", Sealed: []byte("sealed"), SignFrom: from}}
+	return &AddKey{Key: iam.Key{ID: genKid(t), Algorithm: "ES256", Sealed: []byte("sealed"), SignFrom: from}, Alone: !mostly(t, "with others")}
 }
 
 func genRecordAudit(t *rapid.T, h *hints) Command {
@@ -381,4 +399,40 @@ func genRecordAudit(t *rapid.T, h *hints) Command {
 
 func genResealKeys(t *rapid.T, _ *hints) Command {
 	return &ResealKeys{Keys: []SealedKey{{ID: genKid(t), Sealed: []byte("again")}}}
+}
+
+// checkpoint draws one that may be about an entry there is: of the first alone the hash can be foreseen.
+// See TestAuditLogHolds for the others.
+func (h *hints) checkpoint(t *rapid.T) iam.AuditCheckpoint {
+	c := checkpointOf(iam.AuditEntry{Sequence: uint64(between(t, "sequence", 1, 2)), Hash: h.begin}, h.now)
+	if c.Hash.IsZero() {
+		c.Hash[0] = 1
+	}
+	return c
+}
+
+// checkpointOf is a checkpoint whose signature nobody looks at.
+func checkpointOf(e iam.AuditEntry, at iam.Time) iam.AuditCheckpoint {
+	return iam.AuditCheckpoint{Sequence: e.Sequence, Hash: e.Hash, At: at, Key: make([]byte, ed25519.PublicKeySize), Signature: make([]byte, ed25519.SignatureSize)}
+}
+
+func genTrimAudit(t *rapid.T, h *hints) Command {
+	c := &TrimAudit{Checkpoint: h.checkpoint(t)}
+	c.Checkpoint.Removed = true
+	return c
+}
+
+func genSignAudit(t *rapid.T, h *hints) Command {
+	c := &SignAudit{Checkpoints: []iam.AuditCheckpoint{h.checkpoint(t)}}
+	c.Checkpoints[0].Removed = rapid.Bool().Draw(t, "removed")
+	return c
+}
+
+func genRotateSecret(t *rapid.T, _ *hints) Command {
+	return &RotateSecret{ID: genID(t, 'c', 2), Digest: digest(between(t, "secret", 1, 3)), Grace: one(t, "grace", []int64{0, 1, 3600})}
+}
+
+func genRecordUse(t *rapid.T, h *hints) Command {
+	use := Use{ID: genID(t, 'c', 2), Requests: rapid.Int64Range(0, 9).Draw(t, "requests"), Last: h.now}
+	return &RecordUse{Uses: slices.Repeat([]Use{use}, between(t, "uses", 0, 2))}
 }

@@ -191,6 +191,7 @@ type state struct {
 	Sessions    []iam.Session
 	Revocations []iam.Revocation
 	Keys        []iam.Key
+	Tickets     []iam.Ticket
 	Settings    iam.Settings
 	Initialized bool
 }
@@ -202,6 +203,13 @@ func (m *machine) dump() (s state) {
 		s.Users, s.Roles, s.Scopes = r.Users(iam.ID{}, all), r.Roles(iam.ID{}, all), r.Scopes(iam.ID{}, all)
 		s.Clients, s.Sessions, s.Keys = r.Clients(iam.ID{}, all), r.Sessions(iam.ID{}, all), r.Keys()
 		s.Settings, s.Initialized = r.Settings()
+		for n := 1; n <= 3; n++ { // the users that generators know, gone or not
+			for _, purpose := range []iam.TicketPurpose{iam.ResetPassword, iam.VerifyEmail} {
+				if ticket, ok := r.Ticket(purpose, id('u', n)); ok {
+					s.Tickets = append(s.Tickets, ticket)
+				}
+			}
+		}
 		r.EachHot(func(row any) {
 			if revocation, ok := row.(iam.Revocation); ok {
 				s.Revocations = append(s.Revocations, revocation)

@@ -14,15 +14,22 @@ import (
 // change of algorithm can be taken back.
 type AddKey struct {
 	Key iam.Key `cbor:"1,keyasint"`
+	// Alone forgets every other key at once, for when one was stolen: whatever they signed is dead.
+	Alone bool `cbor:"2,keyasint,omitempty"`
 }
 
 // Kind implements Command.
 func (*AddKey) Kind() Kind { return kindAddKey }
 
 // Denies implements Command.
-func (*AddKey) Denies() bool { return false }
+func (c *AddKey) Denies() bool { return c.Alone }
 
-func (c *AddKey) event() Event { return Event{"key.added", c.Key.ID} }
+func (c *AddKey) event() Event {
+	if c.Alone {
+		return Event{"key.replaced", c.Key.ID}
+	}
+	return Event{"key.added", c.Key.ID}
+}
 
 // Validate implements Command.
 func (c *AddKey) Validate() error {
@@ -40,6 +47,13 @@ func (c *AddKey) apply(tx *store.Tx, m Meta) (any, error) {
 		return nil, iam.Errorf(iam.Conflict, "A key with this id exists.")
 	}
 	old := slices.DeleteFunc(tx.Keys(), func(other iam.Key) bool { return other.ID == k.ID })
+	if c.Alone {
+		// Deleted, and not ended at a time: on a node whose clock is behind, that would be later.
+		for _, other := range old {
+			tx.DeleteKey(other.ID)
+		}
+		old = nil
+	}
 	for _, other := range old {
 		// Two proposers may plan at the same time. The key that came last must sign last, or one
 		// that is forgotten soon would sign for ever.

@@ -216,7 +216,7 @@ func (s step) rotation(t tester) (Rotation, bool) {
 
 // hold proves the invariants.
 func (s step) hold(t *rapid.T, m *machine) {
-	if s.response.Refusal != nil || s.kind == 0 || s.kind == kindRecordAudit {
+	if s.response.Refusal != nil || s.kind == 0 || s.kind == kindRecordAudit || s.kind == kindTrimAudit || s.kind == kindSignAudit {
 		if diff := cmp.Diff(s.before, s.after); diff != "" {
 			t.Fatalf("%T changed the state, which it must not; it was answered with %v: %s", s.cmd, s.response.Refusal, diff)
 		}
@@ -225,6 +225,7 @@ func (s step) hold(t *rapid.T, m *machine) {
 	s.sessionsHold(t, m)
 	s.endingsHold(t)
 	s.administratorHolds(t)
+	s.ticketsHold(t)
 	s.keysHold(t)
 }
 
@@ -353,7 +354,7 @@ func (s step) endingsHold(t *rapid.T) {
 func (s step) administratorHolds(t *rapid.T) {
 	administrators := func(in state) (n int) {
 		for _, u := range in.Users {
-			if u.Active && u.Has(roleAdmin) {
+			if u.Active && (u.Superuser || u.Has(roleAdmin)) {
 				n++
 			}
 		}
@@ -362,6 +363,16 @@ func (s step) administratorHolds(t *rapid.T) {
 	if s.before.Initialized && administrators(s.before) > 0 && administrators(s.after) == 0 {
 		if admin, ok := find(s.after.Roles, func(r iam.Role) bool { return r.ID == roleAdmin }); ok && admin.Name == iam.RoleAdmin {
 			t.Fatalf("%T left nobody who administers", s.cmd)
+		}
+	}
+}
+
+// ticketsHold: nothing that was sent to a mailbox outlives the account, or its address.
+func (s step) ticketsHold(t *rapid.T) {
+	for _, ticket := range s.after.Tickets {
+		u, ok := s.user(s.after.Users, ticket.User)
+		if !ok || iam.Fold(u.Email) != iam.Fold(ticket.Email) || len(ticket.Issued) > iam.MaxTickets {
+			t.Fatalf("after %T there is the ticket %+v of %+v", s.cmd, ticket, u)
 		}
 	}
 }

@@ -1,6 +1,9 @@
 package fsm
 
 import (
+	"errors"
+	"slices"
+
 	"github.com/keystone-auth/keystone/iam"
 	"github.com/keystone-auth/keystone/store"
 )
@@ -28,7 +31,16 @@ func (c *PutRole) Validate() error {
 	if err := iam.CheckText("description", c.Role.Description, 10_000); err != nil {
 		return err
 	}
-	return iam.CheckRoleName(c.Role.Name)
+	return about("name", iam.CheckRoleName(c.Role.Name))
+}
+
+// about names the field of a request in which something is wrong.
+func about(field string, err error) error {
+	var refusal *iam.Error
+	if !errors.As(err, &refusal) || len(refusal.Fields) != 1 {
+		return err
+	}
+	return iam.Invalid(field, "%s", refusal.Fields[0].Message)
 }
 
 func (c *PutRole) apply(tx *store.Tx, m Meta) (any, error) {
@@ -46,12 +58,29 @@ func (c *PutRole) apply(tx *store.Tx, m Meta) (any, error) {
 	if exists && r.Name != old.Name && fixed(tx, old.Name) {
 		return nil, iam.Errorf(iam.Conflict, "The roles admin, user and service, and the one that new users get, keep their names.")
 	}
+	if err := keepsAdministration(tx, old, r); err != nil {
+		return nil, err
+	}
 	r.Scopes, r.CreatedAt, r.UpdatedAt, r.Changed = distinct(r.Scopes), m.At, m.At, m.Index
 	if exists {
 		r.CreatedAt = old.CreatedAt
 	}
 	tx.PutRole(r)
 	return r, nil
+}
+
+// keepsAdministration refuses to take from the role admin what only it may hold: afterwards nobody could
+// give it back.
+func keepsAdministration(tx *store.Tx, old, r iam.Role) error {
+	if old.Name != iam.RoleAdmin {
+		return nil
+	}
+	for _, id := range old.Scopes {
+		if scope, ok := tx.Scope(id); ok && iam.Administered(scope.Name) && !slices.Contains(r.Scopes, id) {
+			return iam.Errorf(iam.Conflict, "The role admin keeps the scopes of Keystone's own administration.")
+		}
+	}
+	return nil
 }
 
 // fixed tells whether something besides users leads to the role by its name.
@@ -133,7 +162,7 @@ func (c *PutScope) Validate() error {
 			return err
 		}
 	}
-	return iam.CheckScopeName(c.Scope.Name)
+	return about("name", iam.CheckScopeName(c.Scope.Name))
 }
 
 func (c *PutScope) apply(tx *store.Tx, m Meta) (any, error) {

@@ -370,6 +370,11 @@ func TestValidate(t *testing.T) {
 	f("too many", &RecordAudit{Entries: make([]iam.AuditEntry, 1001)})
 	f("no id", &PutRole{Role: iam.Role{Name: "r"}})
 	f("no id", &PutScope{Scope: iam.Scope{Name: "s"}})
+	f("too long a grace", &RotateSecret{Digest: digest(1), Grace: iam.MaxGrace + 1})
+	f("a negative grace", &RotateSecret{Digest: digest(1), Grace: -1})
+	f("a short digest", &RotateSecret{Digest: []byte("short")})
+	f("too many uses", &RecordUse{Uses: make([]Use, MaxUses+1)})
+	f("a use less", &RecordUse{Uses: []Use{{Requests: -1}}})
 	f("a bad name", &PutScope{Scope: iam.Scope{ID: scopeRead, Name: "a b"}})
 }
 
@@ -378,6 +383,8 @@ func TestDenies(t *testing.T) {
 	denying := map[Kind]bool{
 		kindUpdateUser: true, kindDeleteUser: true, kindUpdateClient: true, kindDeleteClient: true,
 		kindEndSessions: true, kindRevokeToken: true, kindRevokeIssued: true,
+		kindChangePassword: true, kindSetPassword: true, kindResetPassword: true,
+		kindRotateSecret: true,
 	}
 	for kind, build := range registry {
 		if got := build().Denies(); got != denying[kind] {

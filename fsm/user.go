@@ -121,7 +121,7 @@ func (c *UpdateUser) apply(tx *store.Tx, m Meta) (any, error) {
 		return nil, err
 	}
 	u := c.User
-	u.PasswordHash, u.PasswordChangedAt = old.PasswordHash, old.PasswordChangedAt
+	u.PasswordHash, u.PasswordChangedAt, u.PreviousHashes = old.PasswordHash, old.PasswordChangedAt, old.PreviousHashes
 	u.LockedUntil, u.LastLogin, u.CreatedAt = old.LockedUntil, old.LastLogin, old.CreatedAt
 	u.Roles, u.UpdatedAt, u.Changed = distinct(u.Roles), m.At, m.Index
 	if err := checkNames(tx, u); err != nil {
@@ -137,8 +137,17 @@ func (c *UpdateUser) apply(tx *store.Tx, m Meta) (any, error) {
 		endSessionsOf(tx, m, u.ID)
 		revokeIssued(tx, m, iam.RevokedUser, u.ID.String())
 	}
+	if iam.Fold(u.Email) != iam.Fold(old.Email) {
+		dropTickets(tx, u.ID)
+	}
 	tx.PutUser(u)
 	return u, nil
+}
+
+// dropTickets makes void what was sent to a mailbox that is no longer the user's.
+func dropTickets(tx *store.Tx, user iam.ID) {
+	tx.DeleteTicket(iam.ResetPassword, user)
+	tx.DeleteTicket(iam.VerifyEmail, user)
 }
 
 // demoted tells whether tokens that were issued to the old user say more than the new one holds.
@@ -153,7 +162,7 @@ func keepAnAdmin(tx *store.Tx, old, u iam.User) error {
 		return nil
 	}
 	admin, _ := tx.RoleByName(iam.RoleAdmin)
-	for _, other := range tx.UsersWithRole(admin.ID, 1<<16) {
+	for _, other := range append(tx.Superusers(1<<16), tx.UsersWithRole(admin.ID, 1<<16)...) {
 		if other.ID != old.ID && other.Active {
 			return nil
 		}
@@ -161,9 +170,10 @@ func keepAnAdmin(tx *store.Tx, old, u iam.User) error {
 	return iam.Errorf(iam.Conflict, "This is the last active administrator: appoint another one first.")
 }
 
+// administers tells whether the user can undo what others did: as a superuser, or by the role.
 func administers(tx *store.Tx, u iam.User) bool {
 	admin, ok := tx.RoleByName(iam.RoleAdmin)
-	return ok && u.Active && u.Has(admin.ID)
+	return u.Active && (u.Superuser || ok && u.Has(admin.ID))
 }
 
 // DeleteUser removes a person. Invariant: no session, and no token that anybody would accept,
@@ -197,6 +207,7 @@ func (c *DeleteUser) apply(tx *store.Tx, m Meta) (any, error) {
 	}
 	endSessionsOf(tx, m, u.ID)
 	revokeForGood(tx, m, iam.RevokedUser, u.ID.String())
+	dropTickets(tx, u.ID)
 	tx.DeleteUser(u.ID)
 	return nil, nil
 }

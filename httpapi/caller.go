@@ -62,6 +62,7 @@ func (s *Server) identify(x *exchange) error {
 		return iam.Errorf(iam.InvalidToken, "The access token was made for another audience: use one whose audience names this server.")
 	}
 	x.caller.Claims, x.caller.Foreign = claims, foreign
+	s.OAuth.Used(claims)
 	return nil
 }
 
@@ -126,6 +127,7 @@ func errTwoWays() error {
 // (RFC 6749 §2.3).
 func (x *exchange) clientAuth(id, secret string) (oauth.ClientAuth, error) {
 	presented := oauth.ClientAuth{ID: id, Secret: secret, IP: x.ip()}
+	x.presented = id
 	scheme, value, err := x.authorization()
 	if err != nil || !bytes.EqualFold(scheme, []byte("Basic")) {
 		return presented, err
@@ -138,6 +140,7 @@ func (x *exchange) clientAuth(id, secret string) (oauth.ClientAuth, error) {
 		return presented, errTwoWays()
 	}
 	presented.ID, presented.Secret = basicID, basicSecret
+	x.presented = basicID
 	return presented, nil
 }
 

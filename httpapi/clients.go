@@ -16,6 +16,7 @@ func (s *Server) createClient(ctx context.Context, x *exchange, r api.CreateClie
 		return api.Client{}, err
 	}
 	x.reflects(made.Index)
+	x.version(made.Version())
 	out, err := s.describeClient(made.Client)
 	out.ClientSecret = made.Secret
 	return out, err
@@ -39,19 +40,22 @@ func newClient(r api.CreateClientRequest) iam.Client {
 }
 
 // describeClient is a client as administrators see it, without its secret.
-func (s *Server) describeClient(c iam.Client) (api.Client, error) {
-	out := api.Client{
+func (s *Server) describeClient(c iam.Client) (out api.Client, err error) {
+	err = s.Store.View(func(r *store.Reader) error {
+		out = clientOf(r, c)
+		return nil
+	})
+	return out, err
+}
+
+func clientOf(r *store.Reader, c iam.Client) api.Client {
+	return api.Client{
 		ClientID: c.ClientID, Name: c.Name, Description: c.Description, ClientType: string(c.Type),
-		IsActive: c.Active, IsTrusted: c.Trusted, Audiences: c.Audiences,
+		IsActive: c.Active, IsTrusted: c.Trusted, Scopes: login.ScopeNames(r, c.Scopes), Audiences: c.Audiences,
 		AccessTokenLifetime: c.AccessLifetime, RefreshTokenLifetime: c.RefreshLifetime,
 		RateLimitPerMinute: c.RatePerMinute, RateLimitPerHour: c.RatePerHour, AllowedIPs: c.AllowedIPs,
 		ContactEmail: c.ContactEmail, WebsiteURL: c.WebsiteURL, WebhookURL: c.WebhookURL,
 		LastUsed: timeOrNull(c.LastUsed), TotalRequests: c.TotalRequests,
 		CreatedAt: c.CreatedAt.Std(), UpdatedAt: c.UpdatedAt.Std(),
 	}
-	err := s.Store.View(func(r *store.Reader) error {
-		out.Scopes = login.ScopeNames(r, c.Scopes)
-		return nil
-	})
-	return out, err
 }

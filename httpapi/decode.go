@@ -109,6 +109,11 @@ func kindName(t reflect.Type) string {
 	if t == reflect.TypeFor[api.StringList]() {
 		return "a string or a list of strings"
 	}
+	if t != nil {
+		if patch, ok := reflect.Zero(t).Interface().(interface{ Inner() reflect.Type }); ok {
+			t = patch.Inner()
+		}
+	}
 	if t != nil && t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
@@ -121,6 +126,8 @@ func kindName(t reflect.Type) string {
 		return "true or false"
 	case t.Kind() == reflect.Int64, t.Kind() == reflect.Int:
 		return "a whole number"
+	case t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Struct:
+		return "a list of objects"
 	case t.Kind() == reflect.Slice:
 		return "a list of strings"
 	}

@@ -15,7 +15,7 @@ import (
 
 // TestStatuses holds the codes and statuses of the public contract.
 func TestStatuses(t *testing.T) {
-	const contract = `validation_error 422 · invalid_request 400 · unsupported_grant_type 400 · invalid_scope 400 · invalid_target 400 · invalid_grant 401 · invalid_client 401 · unauthorized 401 · invalid_token 401 · insufficient_scope 403 · forbidden 403 · account_disabled 403 · client_disabled 403 · not_found 404 · method_not_allowed 405 · conflict 409 · precondition_failed 412 · payload_too_large 413 · unsupported_media_type 415 · account_locked 423 · rate_limit_exceeded 429 · internal_error 500 · temporarily_unavailable 503`
+	const contract = `validation_error 422 · invalid_request 400 · unsupported_grant_type 400 · invalid_scope 400 · invalid_target 400 · invalid_grant 401 · invalid_client 401 · unauthorized 401 · invalid_token 401 · insufficient_scope 403 · forbidden 403 · account_disabled 403 · client_disabled 403 · password_expired 403 · not_found 404 · method_not_allowed 405 · conflict 409 · precondition_failed 412 · payload_too_large 413 · unsupported_media_type 415 · account_locked 423 · rate_limit_exceeded 429 · internal_error 500 · temporarily_unavailable 503`
 	lines := strings.Split(contract, " · ")
 	for _, line := range lines {
 		code, status, _ := strings.Cut(line, " ")

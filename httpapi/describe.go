@@ -19,7 +19,9 @@ type described struct {
 
 	query     []queryParameter // beyond those that every list has
 	sorts     []string         // fields by which the list can be sorted, the one by which it is unasked first
+	rising    bool             // unasked the list is in rising order
 	versioned bool             // the answer has an ETag, and a change takes If-Match
+	ifMatch   bool             // a POST that takes If-Match
 	fails     []iam.Code       // refusals beyond those that follow from the row
 
 	bodies, answers []sample // examples; none: one that is made of the type
@@ -28,6 +30,8 @@ type described struct {
 	request, response reflect.Type
 	media             string // of the answer; empty: application/json
 	schema            object // of the answer, where no type has it
+
+	security []any // where it does not follow from the row
 
 	unwell       reflect.Type // the body of a 503 that says more than a refusal
 	unwellSample any
@@ -135,6 +139,11 @@ func securitySchemes(permissions []string) object {
 			{"type", "http"},
 			{"scheme", "basic"},
 			{"description", "`client_id` and `client_secret` of a client (RFC 6749 §2.3.1). They may be sent in the body instead."},
+		}},
+		{"metricsToken", object{
+			{"type", "http"},
+			{"scheme", "bearer"},
+			{"description", "The token for the metrics alone, where `KEYSTONE_METRICS_TOKEN` sets one."},
 		}},
 	}
 }

@@ -56,13 +56,13 @@ var describedAuth = map[string]described{
 	"POST /api/v1/auth/token": {
 		tag: "Authentication", summary: "Log a person in", id: "login", success: "The tokens of a new session.",
 		text:   "`username` is the name or the e-mail address, in any letter case. A wrong password and an unknown user cannot be told apart; only who has the right password learns that the account is disabled or locked.",
-		fails:  []iam.Code{iam.AccountDisabled, iam.AccountLocked},
+		fails:  []iam.Code{iam.AccountDisabled, iam.AccountLocked, iam.PasswordExpired},
 		bodies: []sample{{"password", "Name and password", object{{"username", "alice"}, {"password", "Correct-horse-7"}}}}, answers: []sample{tokenAnswer},
 	},
 	"POST /api/v1/auth/refresh": {
 		tag: "Authentication", summary: "Exchange a refresh token for new tokens", success: "New tokens of the same session.",
 		text:   "A refresh token is good once. Presented again within ten seconds it gets the same answer, for who lost that; later, or when an older one is presented, its session ends.",
-		fails:  []iam.Code{iam.AccountDisabled, iam.AccountLocked},
+		fails:  []iam.Code{iam.AccountDisabled, iam.AccountLocked, iam.PasswordExpired},
 		bodies: []sample{{"refresh", "The token alone", object{{"refresh_token", "ksr_0Zr3Nq8u"}}}}, answers: []sample{tokenAnswer},
 	},
 	"POST /api/v1/auth/service-token": {
@@ -91,7 +91,7 @@ var describedAuth = map[string]described{
 	"POST /oauth2/token": {
 		tag: "OAuth 2.0", summary: "Obtain tokens by any grant", id: "oauthToken", success: "The tokens.",
 		text:  "The token endpoint of RFC 6749, with the grants `password`, `refresh_token` and `client_credentials`.",
-		fails: []iam.Code{iam.AccountDisabled, iam.AccountLocked, iam.InvalidTarget},
+		fails: []iam.Code{iam.AccountDisabled, iam.AccountLocked, iam.PasswordExpired, iam.InvalidTarget},
 		bodies: []sample{
 			{"password", "A person", object{{"grant_type", "password"}, {"username", "alice"}, {"password", "Correct-horse-7"}, {"scope", "read:profile"}}},
 			{"refresh_token", "New tokens for a refresh token", object{{"grant_type", "refresh_token"}, {"refresh_token", "ksr_0Zr3Nq8u"}}},

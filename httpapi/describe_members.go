@@ -39,6 +39,9 @@ var rules = map[string]object{
 	"Health.role":   roleOfNode, "Node.role": roleOfNode,
 	"Node.state":  {{"enum", []string{"alive", "dead", "unknown"}}},
 	"Live.status": {{"const", "alive"}},
+
+	"Key.status":        {{"enum", []string{"published", "signing", "retired"}}},
+	"AuditEvent.result": {{"enum", []string{iam.AuditSuccess, iam.AuditRefused}}},
 }
 
 var (
@@ -65,8 +68,9 @@ var samples = map[string]any{ //nolint:gosec // they are made up
 	"total_requests": 12345, "grace_seconds": 3600,
 
 	"Scope.name": "read:reports", "CreateScopeRequest.name": "read:reports", "resource": "reports", "action": "read",
-	"description": "What it is for.", "Role.name": "editor", "CreateRoleRequest.name": "editor", "user_count": 3,
-	"allowed": true, "reason": "Held through a role.", "kid": "k1", "alg": "ES256", "sequence": 1042,
+	"description": "What it is for.", "Role.name": "editor", "user_count": 3, "RoleRequest.name": "editor", "PatchRoleRequest.name": "editor", "PatchScopeRequest.name": "read:reports",
+	"ReplaceClientRequest.name": "Billing", "PatchClientRequest.name": "Billing",
+	"allowed": true, "sequence": 1042,
 
 	"message": "Done.", "sessions_terminated": 1, "total": 1, "page": 1, "per_page": 20, "pages": 1, "next_cursor": nil,
 	"status": "healthy", "Live.status": "alive", "version": "v1.0.0", "node": "node-1", "name": "node-1", "role": "leader", "leader": "node-1",
@@ -79,6 +83,17 @@ var samples = map[string]any{ //nolint:gosec // they are made up
 	"token_endpoint_auth_methods_supported":         []string{"client_secret_basic", "client_secret_post", "none"},
 	"revocation_endpoint_auth_methods_supported":    []string{"client_secret_basic", "client_secret_post", "none"},
 	"introspection_endpoint_auth_methods_supported": []string{"client_secret_basic", "client_secret_post"},
+
+	"Client.client_secret": leftOut{}, "User.locked_until": leftOut{}, "AuditEvent.count": leftOut{}, "AuditEvents.partial": leftOut{},
+	"AuditCheckpoints.next": leftOut{}, "PasswordSet.temporary_password": leftOut{}, "Stats.active_users": 1150, "Stats.users": 1200,
+	"Stats.clients": 12, "Stats.roles": 5, "Stats.scopes": 20, "Stats.sessions": 800, "Stats.revocations": 3, "Stats.keys": 2, "remembered_tokens": 640,
+	"store_bytes": 8388608, "log_index": 1042, "uptime_seconds": 86400, "Key.kid": "k1", "Key.algorithm": "ES256", "Key.status": "signing",
+	"AuditEvent.type": "user.created", "actor": sampleID, "target": sampleID, "AuditEvent.result": iam.AuditSuccess, "AuditEvent.reason": "",
+	"hash":                "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+	"previous_hash":       "60303ae22b998861bce3b28f33eec1be758a213c86c93c076dbe9f558c11c752",
+	"AuditCheckpoint.key":       "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a",
+	"AuditCheckpoint.signature": "e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e065224901555fb8821590a33bacc61e39701cf9b46bd25bf5f0595bbe24655141438e7a100b",
+	"AuthzVerdict.reason":       "granted_by_role", "AuthzCheck.subject": sampleID, "AuthzCheck.scope": "read:reports", "immediately": false,
 
 	"error": "not_found", "error_description": "There is no such user.", "path": "/api/v1/users/me", "field": "email", "retry_after": 12,
 }
@@ -100,6 +115,23 @@ var commonDoc = map[string]string{ //nolint:gosec // words about secrets
 	"access_token": "The token to send in the Authorization header.", "refresh_token": "The token that is exchanged for new ones, once.", "jti": "The id of the access token.",
 	"token": "An access token or a refresh token.", "message": "A sentence for people.", "sessions_terminated": "How many sessions were ended.",
 	"total": "How many there are in all.", "page": "Which page this is.", "per_page": "How many on a page.", "pages": "How many pages.",
+	"sequence": "The number in the chain.", "hash": "The hash of the event.", "time": "When it happened.", "checkpoints": "The statements, the oldest first.",
+	"events": "What happened.", "checks": "The questions.", "results": "The answers.", "allowed": "Whether it is.", "current_password": "The present password.",
+	"new_password": "The password to be.", "client_type": "Whether the client can keep a secret.", "clients": "The clients.", "users": "The users.",
+	"keys": "The keys.", "nodes": "The nodes.", "cluster_id": "The id of the cluster.", "leader": "The name of the leader; empty when none is known.",
+	"term": "The Raft term.", "version": "The version of the program.", "node": "The node that was asked.", "applied_index": "The log index that the node's state reflects.",
+	"state_hash_index": "The log index at which the hash was taken.", "http": "The address of the API.",
+	"token_type": "How the token is sent.", "exp": "When the token ends, in seconds since 1970.", "iat": "When the token was made, in seconds since 1970.",
+	"nbf": "From when the token is good, in seconds since 1970.", "sub": "Whom the token is about: the id of a user, or a client_id.", "aud": "For whom the token is.",
+	"iss": "Who made the token.", "sid": "The id of the session.", "session_id": "The id of the session.", "sessions": "The sessions.", "kid": "The id of the key.",
+	"algorithm": "The algorithm of its signatures.", "created": "When it was made.", "sign_from": "When it begins to sign.", "all_sessions": "Whether all sessions of the person are to end.",
+	"issuer": "What tokens have as iss.", "token_endpoint": "Where tokens are obtained.", "revocation_endpoint": "Where tokens are revoked.",
+	"introspection_endpoint": "Where tokens are asked about.", "jwks_uri": "Where the public keys are.", "grant_types_supported": "The grants that the token endpoint takes.",
+	"response_types_supported":                      "None: there is no authorization endpoint.",
+	"token_endpoint_auth_methods_supported":         "How clients authenticate to the token endpoint.",
+	"revocation_endpoint_auth_methods_supported":    "How clients authenticate to the revocation endpoint.",
+	"introspection_endpoint_auth_methods_supported": "How clients authenticate to the introspection endpoint.",
+	"active_users": "Users that are not disabled.", "revocations": "What is revoked and has not expired.", "uptime_seconds": "Seconds since this node was started.",
 	"timestamp": "When it was refused.", "field": "The member of the request.", "grant_type": "The grant.", "active": "Whether the token is good.",
 }
 
@@ -110,7 +142,7 @@ var refusalSamples = map[iam.Code]string{
 	iam.InvalidTarget: "The audience is not one of the client's.", iam.InvalidGrant: "The credentials are not good.",
 	iam.InvalidClient: "The client's credentials are not good.", iam.Unauthorized: "An access token is needed: log in and send it as a bearer token in the Authorization header.",
 	iam.InvalidToken: "The access token is not good, or not any more.", iam.InsufficientScope: "The token does not hold the scope that this call needs.",
-	iam.Forbidden: "This is not for the caller.", iam.AccountDisabled: "The account is disabled.", iam.ClientDisabled: "The client is disabled.",
+	iam.Forbidden: "This is not for the caller.", iam.AccountDisabled: "The account is disabled.", iam.PasswordExpired: "The password is too old: set a new one by a password reset.", iam.ClientDisabled: "The client is disabled.",
 	iam.NotFound: "There is no such thing.", iam.Conflict: "That is taken.", iam.PreconditionFailed: "It was changed meanwhile: read it again.",
 	iam.PayloadTooLarge: "The body is larger than the 1 MiB that is allowed.", iam.UnsupportedMediaType: "The body must be application/json.",
 	iam.AccountLocked: "The account is locked after too many failures.", iam.RateLimitExceeded: "Too many requests: at most 5 are allowed in 1m0s.",

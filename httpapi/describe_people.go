@@ -9,7 +9,7 @@ var isTrue = object{{"type", "boolean"}}
 // describedPeople is what people do with their own accounts.
 var describedPeople = map[string]described{
 	"POST /api/v1/users/register": {
-		tag: "Account", summary: "Register", id: "register", success: "The new account, with the role that everybody has.",
+		tag: "Account", summary: "Register", id: "register", success: "The new account, with the role that everybody has.", versioned: true,
 		text: "Names and e-mail addresses are taken whatever their letter case. Every rule that the password breaks is named.",
 	},
 	"GET /api/v1/users/profile": {tag: "Account", summary: "Read the own profile", id: "profile", success: "The own account.", versioned: true, fails: []iam.Code{iam.NotFound}},
@@ -54,7 +54,7 @@ var describedPeople = map[string]described{
 // describedUsers is the administration of people.
 var describedUsers = map[string]described{
 	"GET /api/v1/admin/users": {
-		tag: "Users", summary: "List users", id: "listUsers", success: "One page of users.", query: []queryParameter{
+		tag: "Users", summary: "List users", id: "listUsers", success: "One page of users.", sorts: []string{"created_at", "username", "email"}, query: []queryParameter{
 			{"role", "Only those with this role.", object{{"type", "string"}}},
 			{"is_active", "Only those that are, or are not.", isTrue},
 			{"is_verified", "Only those whose e-mail address is proved, or is not.", isTrue},
@@ -62,7 +62,7 @@ var describedUsers = map[string]described{
 		},
 	},
 	"POST /api/v1/admin/users": {
-		tag: "Users", summary: "Make a user", id: "createUser", success: "The new user.",
+		tag: "Users", summary: "Make a user", id: "createUser", success: "The new user.", versioned: true,
 		text: "Nobody gives a role that holds more than they do. An unknown role is a 422, and nothing is written.",
 	},
 	"GET /api/v1/admin/users/{}":   {tag: "Users", summary: "Read a user", id: "readUser", success: "The user.", inPath: "The user's id.", versioned: true},
@@ -71,12 +71,12 @@ var describedUsers = map[string]described{
 	"DELETE /api/v1/admin/users/{}": {
 		tag: "Users", summary: "Remove a user", id: "deleteUser", success: "The user is gone, and all tokens are dead.", inPath: "The user's id.", versioned: true, text: lastAdmin, fails: []iam.Code{iam.Conflict},
 	},
-	"POST /api/v1/admin/users/{}/unlock": {tag: "Users", summary: "Unlock a user", id: "unlockUser", success: "The user can log in again.", inPath: "The user's id."},
+	"POST /api/v1/admin/users/{}/unlock": {tag: "Users", summary: "Unlock a user", id: "unlockUser", success: "The user can log in again.", inPath: "The user's id.", versioned: true},
 	"PUT /api/v1/admin/users/{}/roles": {
 		tag: "Users", summary: "Replace the roles of a user", id: "setUserRoles", success: "The user as it is now.", inPath: "The user's id.", versioned: true, text: "It shows in the next token. " + lastAdmin, fails: []iam.Code{iam.Conflict},
 	},
 	"POST /api/v1/admin/users/{}/reset-password": {
-		tag: "Users", summary: "Reset the password of a user", id: "resetPassword", success: "The password is another one, and all sessions have ended.", inPath: "The user's id.",
+		tag: "Users", summary: "Reset the password of a user", id: "resetPassword", success: "The password is another one, and all sessions have ended.", inPath: "The user's id.", ifMatch: true,
 	},
 	"GET /api/v1/admin/users/{}/sessions": {
 		tag: "Sessions", summary: "List the sessions of a user", id: "userSessions", success: "One page of sessions.", inPath: "The user's id.", sorts: []string{"created_at", "last_activity", "expires_at"},

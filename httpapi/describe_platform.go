@@ -43,12 +43,17 @@ var describedPlatform = map[string]described{
 		text: "The new key is published before it signs, and the old one stays published until the last token that it signed has expired.",
 	},
 	"GET /api/v1/admin/audit": {
-		tag: "Audit", summary: "List what happened", id: "listEvents", success: "One page of events.", sorts: nil,
+		tag: "Audit", summary: "List what happened", id: "listEvents", success: "One page of events.", sorts: []string{"sequence"},
 		text: "Each event carries the hash of the one before, so that what was changed or removed afterwards is seen (`keystone audit verify`).", query: auditFilters,
 	},
 	"GET /api/v1/admin/audit/export": {
 		tag: "Audit", summary: "Export what happened", id: "exportEvents", success: "One event a line, the oldest first.",
-		query: auditFilters, media: "application/x-ndjson", fails: []iam.Code{iam.ValidationError},
+		text:  "Each line is one `AuditEvent` in JSON. An export that breaks off ends without the end of the HTTP message.",
+		query: append(auditFilters, auditAfter), media: "application/x-ndjson", fails: []iam.Code{iam.ValidationError},
+	},
+	"GET /api/v1/admin/audit/checkpoints": {
+		tag: "Audit", summary: "Read what the audit log is proved by", id: "auditCheckpoints", success: "Signed statements about the chain, the oldest first.",
+		query: []queryParameter{auditAfter}, fails: []iam.Code{iam.ValidationError},
 	},
 
 	"GET /health": {
@@ -65,6 +70,8 @@ var describedPlatform = map[string]described{
 	},
 	"GET /metrics": {
 		tag: "Platform", summary: "Read the metrics", id: "metrics", success: "The text format of Prometheus.", media: "text/plain",
+		text: "Where `KEYSTONE_METRICS_TOKEN` is set, it must be sent as the bearer token.", fails: []iam.Code{iam.Unauthorized},
+		security: []any{object{}, object{{"metricsToken", []string{}}}},
 	},
 	"GET /openapi.json": {
 		tag: "Platform", summary: "Read this document", id: "openapi", success: "OpenAPI 3.1.", schema: object{{"type", "object"}, {"additionalProperties", true}},
@@ -81,5 +88,7 @@ var auditFilters = []queryParameter{
 	{"type", "Only events of this type.", object{{"type", "string"}}},
 	{"actor", "Only events of this actor.", object{{"type", "string"}}},
 	{"target", "Only events about this.", object{{"type", "string"}}},
-	{"result", "Only events that ended so.", object{{"type", "string"}}},
+	{"result", "Only events that ended so.", object{{"type", "string"}, {"enum", []string{iam.AuditSuccess, iam.AuditRefused}}}},
 }
+
+var auditAfter = queryParameter{"after", "Only what comes after this sequence number.", object{{"type", "integer"}, {"minimum", 0}}}

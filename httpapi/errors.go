@@ -31,6 +31,7 @@ var statuses = map[iam.Code]int{
 	iam.Forbidden:              fasthttp.StatusForbidden,
 	iam.AccountDisabled:        fasthttp.StatusForbidden,
 	iam.ClientDisabled:         fasthttp.StatusForbidden,
+	iam.PasswordExpired:        fasthttp.StatusForbidden,
 	iam.NotFound:               fasthttp.StatusNotFound,
 	iam.MethodNotAllowed:       fasthttp.StatusMethodNotAllowed,
 	iam.Conflict:               fasthttp.StatusConflict,
@@ -51,6 +52,7 @@ var standardCodes = map[iam.Code]iam.Code{
 	iam.AccountDisabled: iam.InvalidGrant,
 	iam.AccountLocked:   iam.InvalidGrant,
 	iam.ClientDisabled:  iam.InvalidClient,
+	iam.PasswordExpired: iam.InvalidGrant,
 }
 
 // codeOf is the word for a refusal on the exchange's route. On the standard OAuth endpoints a client that

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/netip"
 	"runtime/debug"
 	"strconv"
@@ -26,9 +25,12 @@ type exchange struct {
 	start    time.Time
 	caller   oauth.Caller
 	operator bool
-	index    uint64   // of the last log entry that the answer is sure to reflect
-	code     iam.Code // of the refusal, if it was one
-	cause    error    // what the log is told and the caller is not
+	from     netip.Addr // who asks, see Server.address
+	index    uint64     // of the last log entry that the answer is sure to reflect
+	code     iam.Code   // of the refusal, if it was one
+	cause    error      // what the log is told and the caller is not
+
+	presented string // the client_id that the caller named, true or not
 }
 
 // operatorMark is the key under which a request that came in over the operator's socket is marked.
@@ -40,8 +42,10 @@ type operatorMark struct{}
 func (s *Server) serve(rt *route, h handler) fasthttp.RequestHandler {
 	m := s.metrics.endpoint(rt)
 	return func(ctx *fasthttp.RequestCtx) {
+		s.metrics.inFlight.Add(1)
+		defer s.metrics.inFlight.Add(-1)
 		x := &exchange{http: ctx, route: rt, start: time.Now(), operator: ctx.UserValue(operatorMark{}) != nil}
-		x.id = requestID(ctx)
+		x.id, x.from = requestID(ctx), s.address(ctx)
 		x.commonHeaders()
 		x.index = s.Cluster.Applied() // before anything is read
 		s.call(x, h)
@@ -64,6 +68,7 @@ func (s *Server) call(x *exchange, h handler) {
 		err = h(s, x)
 	}
 	if err != nil {
+		s.refused(x, iam.CodeOf(err))
 		x.fail(err)
 	}
 }
@@ -166,13 +171,8 @@ func (x *exchange) noStore() {
 	x.http.Response.Header.Set(fasthttp.HeaderPragma, "no-cache")
 }
 
-// ip is the address at the other end of the connection; it is not valid for the operator's socket.
-func (x *exchange) ip() netip.Addr {
-	if tcp, ok := x.http.RemoteAddr().(*net.TCPAddr); ok {
-		return tcp.AddrPort().Addr().Unmap()
-	}
-	return netip.Addr{}
-}
+// ip is the address of who asks; it is not valid for the operator's socket.
+func (x *exchange) ip() netip.Addr { return x.from }
 
 // origin says who asks, for the log of changes and for the recognition of a retry.
 func (x *exchange) origin() fsm.Origin {
@@ -209,7 +209,7 @@ func (x *exchange) idempotencyID() iam.ID {
 		return id
 	}
 	h := sha256.New()
-	for _, part := range [][]byte{[]byte(x.actor()), []byte(x.route.method), []byte(x.route.path), key, x.http.PostBody()} {
+	for _, part := range [][]byte{[]byte(x.actor()), []byte(x.route.method), x.http.Path(), key, x.http.PostBody()} {
 		fmt.Fprintf(h, "%d:", len(part)) // lengths, so that no two lists of parts read alike
 		h.Write(part)
 	}

@@ -2,10 +2,23 @@ package httpapi
 
 import (
 	"maps"
+	"net"
+	"net/netip"
 	"reflect"
 	"slices"
 	"strings"
+
+	"github.com/valyala/fasthttp"
 )
+
+// AddressOf is whom a request with these headers comes from, over a connection from peer.
+func AddressOf(proxies []netip.Prefix, peer string, h *fasthttp.RequestHeader) string {
+	s := &Server{Config: Config{TrustedProxies: proxies}}
+	var ctx fasthttp.RequestCtx
+	ctx.Init(&fasthttp.Request{}, &net.TCPAddr{IP: net.ParseIP(peer), Port: 40000}, nil)
+	h.CopyTo(&ctx.Request.Header)
+	return s.address(&ctx).String()
+}
 
 // RouteInfo is what the tests from outside see of a route.
 type RouteInfo struct {
@@ -27,7 +40,7 @@ func Routes() []RouteInfo {
 			Method: r.method, Path: r.path, Permission: r.permission,
 			Anyone: r.auth == anyone, Person: r.auth == person, Client: r.auth == clientOrBearer,
 			AnyAudience:    r.anyAudience,
-			Administrative: len(r.permission) > 6 && r.permission[:6] == "admin:",
+			Administrative: strings.HasPrefix(r.path, base+"/admin/"),
 			Handler:        r.handle.name, DescribedAs: key, Undescribed: !described, Hidden: about.hidden,
 		})
 	}

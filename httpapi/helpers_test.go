@@ -20,6 +20,7 @@ import (
 	"github.com/valyala/fasthttp/fasthttputil"
 
 	"github.com/keystone-auth/keystone/api"
+	"github.com/keystone-auth/keystone/audit"
 	"github.com/keystone-auth/keystone/fsm"
 	"github.com/keystone-auth/keystone/httpapi"
 	"github.com/keystone-auth/keystone/iam"
@@ -29,6 +30,7 @@ import (
 	"github.com/keystone-auth/keystone/secret"
 	"github.com/keystone-auth/keystone/steward"
 	"github.com/keystone-auth/keystone/store"
+	"github.com/keystone-auth/keystone/tally"
 	"github.com/keystone-auth/keystone/view"
 )
 
@@ -74,6 +76,7 @@ type stack struct {
 	store    *store.Store
 	view     *view.View
 	log      *loneLog
+	audit    *audit.Log
 	server   *httpapi.Server
 	logged   *syncBuffer
 	leader   atomic.Pointer[string]
@@ -92,7 +95,7 @@ type option func(*httpapi.Config)
 
 func withLimits(set limit.Set) option {
 	return func(c *httpapi.Config) {
-		c.Limits, c.Limiter = set, limit.NewLimiter(1000)
+		c.Limits, c.Limiter = set, tally.New(tally.Config{Windows: limit.NewLimiter(1000), Now: iam.Now})
 	}
 }
 
@@ -109,7 +112,7 @@ func newStack(t testing.TB, options ...option) *stack {
 		o(&c)
 	}
 	if c.Limiter != nil {
-		t.Cleanup(c.Limiter.Close)
+		t.Cleanup(c.Limiter.Windows.Close)
 	}
 	s.server = httpapi.New(c)
 	s.public = s.serve(s.server.Serve)
@@ -132,7 +135,8 @@ func (s *stack) build(dir string) httpapi.Config {
 			t.Errorf("the state after the test: %v", err)
 		}
 	})
-	sealer := secret.NewSealer(secret.NewClusterSecret())
+	shared := secret.NewClusterSecret()
+	sealer := secret.NewSealer(shared)
 	fatal := func(err error) { t.Errorf("fatal: %v", err) }
 	v, err := view.New(view.Config{Open: sealer.Open, Fatal: fatal}, st)
 	must(t, err)
@@ -144,16 +148,20 @@ func (s *stack) build(dir string) httpapi.Config {
 		Store: st, Proposer: s.log, Hasher: hasher, Now: iam.Now,
 		CatchUp: func(context.Context) error { return nil },
 		Policy:  login.Policy{MinLength: 8, MaxLength: 128, RequireUpper: true, RequireLower: true, RequireDigit: true, RequireSpecial: true},
-		Lockout: login.Lockout{Attempts: 5, For: 15 * time.Minute},
+		Lockout: login.Lockout{Attempts: 5, For: 15 * time.Minute}, Tally: tally.New(tally.Config{Now: iam.Now}),
 	}
 	s.settle(&steward.Steward{
-		Store: st, Proposer: s.log, Sealer: sealer, Now: iam.Now, Log: slog.New(slog.DiscardHandler), Every: time.Millisecond,
+		Store: st, Proposer: s.log, Sealer: sealer, Notary: secret.NewNotary(shared), Now: iam.Now, Log: slog.New(slog.DiscardHandler), Every: time.Millisecond,
 		Settings: iam.Settings{
 			Issuer: "keystone-auth", Algorithm: "ES256", AccessSeconds: 900, RefreshSeconds: 86400, ServiceSeconds: 900, DefaultRole: iam.RoleUser,
 		},
 	})
+	s.audit = audit.New(audit.Config{Store: st, Proposer: s.log, Now: iam.Now, Logger: slog.New(slog.DiscardHandler), Every: time.Hour})
+	t.Cleanup(func() { _ = s.audit.Close(context.Background()) }) // tests let proposals fail
+	people.Refused = s.audit.Refused
 	return httpapi.Config{
-		OAuth: &oauth.Service{Store: st, View: v, Proposer: s.log, Login: people, Now: iam.Now},
+		Audit: s.audit,
+		OAuth: &oauth.Service{Store: st, View: v, Proposer: s.log, Login: people, Now: iam.Now, Seal: sealer.Seal},
 		Login: people, View: v, Store: st, Proposer: s.log, Hasher: hasher,
 		Cluster: httpapi.Cluster{
 			Role:    func() string { return "leader" },
@@ -232,6 +240,7 @@ type call struct {
 	header       map[string]string
 	bearer       string
 	basic        [2]string
+	host         string
 }
 
 // answer is what came back.
@@ -256,6 +265,9 @@ func (s *stack) do(client *http.Client, c call) answer {
 	}
 	if c.basic[0] != "" {
 		req.SetBasicAuth(c.basic[0], c.basic[1])
+	}
+	if c.host != "" {
+		req.Host = c.host
 	}
 	for name, value := range c.header {
 		req.Header.Set(name, value)

@@ -21,27 +21,29 @@ const (
 	limitRegister           // by address
 	limitByGrant            // login, refresh or service token: the handler knows which
 	limitByClient           // the calling client's own: the handler knows which
+	limitMail               // by address: it ends in a message
+	limitPassword           // by person: it tries a password
 )
 
-// admit counts a request and refuses it when its caller made too many. The answer says how many are
-// left either way.
-func (s *Server) admit(x *exchange, caller string, l limit.Limit) error {
-	if s.Limiter == nil || x.operator || l.Off() {
+// admit counts a request, under all of the limits or none, and refuses it when its caller made too many.
+// The answer says how many are left either way, of the limit that is the nearest.
+func (s *Server) admit(x *exchange, caller string, limits ...limit.Limit) error {
+	if s.Limiter == nil || x.operator {
 		return nil
 	}
-	d := s.Limiter.Admit(caller, l, iam.Now())
-	if d.Limit == 0 {
+	a := s.Limiter.Admit(caller, limits...)
+	if a.Limit == 0 {
 		return nil
 	}
 	h := &x.http.Response.Header
-	h.Set("X-RateLimit-Limit", strconv.Itoa(d.Limit))
-	h.Set("X-RateLimit-Remaining", strconv.Itoa(d.Remaining))
-	h.Set("X-RateLimit-Reset", strconv.FormatInt(d.ResetAt.Add(time.Second-time.Microsecond).Unix(), 10))
-	if d.Allowed {
+	h.Set("X-RateLimit-Limit", strconv.Itoa(a.Limit))
+	h.Set("X-RateLimit-Remaining", strconv.Itoa(a.Remaining))
+	h.Set("X-RateLimit-Reset", strconv.FormatInt(a.ResetAt.Add(time.Second-time.Microsecond).Unix(), 10))
+	if a.Allowed {
 		return nil
 	}
-	refusal := iam.Errorf(iam.RateLimitExceeded, "Too many requests: at most %d are allowed in %s.", l.Count, l.Per)
-	refusal.RetryAfter = d.RetryAfter
+	refusal := iam.Errorf(iam.RateLimitExceeded, "Too many requests: at most %d are allowed in %s.", a.Limit, a.Rule.Per)
+	refusal.RetryAfter = a.RetryAfter
 	return refusal
 }
 
@@ -49,9 +51,16 @@ func (s *Server) admit(x *exchange, caller string, l limit.Limit) error {
 func (s *Server) admitRoute(x *exchange) error {
 	switch x.route.limit {
 	case limitAPI:
-		return s.admit(x, x.limitKey(), s.Limits.API)
+		if err := s.admit(x, x.limitKey(), s.Limits.API); err != nil {
+			return err
+		}
+		return s.admitOwn(x)
 	case limitRegister:
 		return s.admit(x, limit.AddressKey(x.ip()), s.Limits.Register)
+	case limitMail:
+		return s.admit(x, limit.AddressKey(x.ip()), s.Limits.Mail)
+	case limitPassword:
+		return s.admit(x, x.limitKey(), s.Limits.Login)
 	}
 	return nil
 }
@@ -108,17 +117,7 @@ func (s *Server) refresher(presented, address string) string {
 
 // admitIntrospection holds a client to its own limit, where it has one.
 func (s *Server) admitIntrospection(x *exchange) error {
-	client := x.caller.Client
-	if claims := x.caller.Claims; client == nil && claims != nil && claims.Type == token.TypeService {
-		if c, known := s.View.Client(claims.ClientID); known {
-			client = &c
-		}
-	}
-	if client == nil || client.RatePerMinute == 0 {
-		return nil
-	}
-	count := int(min(client.RatePerMinute, limit.MaxCount))
-	return s.admit(x, "client "+client.ClientID, limit.Limit{Name: "client", Count: count, Per: time.Minute})
+	return s.admitOwn(x)
 }
 
 // sameDigest compares two digests in constant time.

@@ -3,11 +3,13 @@ package httpapi
 import (
 	"bytes"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/common/expfmt"
+	"github.com/valyala/fasthttp"
 
 	"github.com/keystone-auth/keystone/iam"
 	"github.com/keystone-auth/keystone/oauth"
@@ -19,6 +21,7 @@ type metrics struct {
 	duration *prometheus.HistogramVec
 	attempts *prometheus.CounterVec
 	tokens   *prometheus.CounterVec
+	inFlight atomic.Int64
 }
 
 func newMetrics(c Config) *metrics {
@@ -45,6 +48,11 @@ func newMetrics(c Config) *metrics {
 	}
 	c.Registry.MustRegister(m.requests, m.duration, m.attempts, m.tokens)
 	registerGauges(c)
+	c.Registry.MustRegister(
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "keystone_http_requests_in_flight", Help: "Requests being answered."}, func() float64 { return float64(m.inFlight.Load()) }),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "keystone_hash_refused_total", Help: "Callers who found the queue for password hashes full."}, func() float64 { return float64(c.Hasher.Refused()) }),
+	)
+	registerLimits(c)
 	return m
 }
 
@@ -138,6 +146,9 @@ func attemptResult(err error) string {
 
 // scrape answers Prometheus in its text format.
 func (s *Server) scrape(x *exchange) error {
+	if !s.MetricsToken.IsZero() && !x.operator && !s.MetricsToken.Equal(x.metricsToken()) {
+		return iam.Errorf(iam.Unauthorized, "The metrics ask for the bearer token that KEYSTONE_METRICS_TOKEN sets.")
+	}
 	families, err := s.Registry.Gather()
 	if err != nil {
 		return err
@@ -151,6 +162,15 @@ func (s *Server) scrape(x *exchange) error {
 	x.http.SetContentType("text/plain; version=0.0.4; charset=utf-8")
 	x.http.SetBody(text.Bytes())
 	return nil
+}
+
+// metricsToken is what the caller presents for the metrics. It is no token of Keystone's.
+func (x *exchange) metricsToken() string {
+	scheme, presented, _ := strings.Cut(string(x.http.Request.Header.Peek(fasthttp.HeaderAuthorization)), " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return ""
+	}
+	return presented
 }
 
 // issued counts the tokens of an answer.

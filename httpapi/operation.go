@@ -35,7 +35,11 @@ func (d *document) operation(rt *route, about described) object {
 	if rt.body != bodyNone && about.request != nil {
 		out = append(out, member{"requestBody", d.requestBody(rt, about)})
 	}
-	return append(out, member{"responses", d.responses(rt, about)}, member{"security", d.security(rt)})
+	allowed := about.security
+	if allowed == nil {
+		allowed = d.security(rt)
+	}
+	return append(out, member{"responses", d.responses(rt, about)}, member{"security", allowed})
 }
 
 // fullText adds what follows from the row to what is said of the route.
@@ -92,7 +96,7 @@ func (d *document) parametersOf(rt *route, about described) []any {
 		for _, name := range []string{"page", "per_page", "search", "cursor"} {
 			shared(name)
 		}
-		out = append(out, sortParameter(about.sorts))
+		out = append(out, sortParameter(about.sorts, about.rising))
 	}
 	for _, q := range about.query {
 		out = append(out, q.object())
@@ -100,7 +104,7 @@ func (d *document) parametersOf(rt *route, about described) []any {
 	if rt.idempotent {
 		shared("IdempotencyKey")
 	}
-	if about.versioned && rt.writes() {
+	if about.conditional(rt) {
 		shared("IfMatch")
 	}
 	return out
@@ -118,9 +122,10 @@ func (about described) pathExample(rt *route) string {
 	return sampleID
 }
 
-// writes tells whether the route changes something that is there already.
-func (rt *route) writes() bool {
-	return rt.method == fasthttp.MethodPut || rt.method == fasthttp.MethodPatch || rt.method == fasthttp.MethodDelete
+// conditional tells whether the route changes something whose version the caller may have seen.
+func (about described) conditional(rt *route) bool {
+	writes := rt.method == fasthttp.MethodPut || rt.method == fasthttp.MethodPatch || rt.method == fasthttp.MethodDelete
+	return about.ifMatch || about.versioned && writes
 }
 
 // isList tells whether an answer is a page of a list.
@@ -132,7 +137,7 @@ func isList(t reflect.Type) bool {
 	return found && f.Anonymous && f.Type == reflect.TypeFor[api.Page]()
 }
 
-func sortParameter(fields []string) object {
+func sortParameter(fields []string, rising bool) object {
 	schema := object{{"type", "string"}, {"pattern", "^[a-z_]+,(asc|desc)$"}}
 	text := "A field, then a comma, then `asc` or `desc`."
 	if len(fields) > 0 {
@@ -140,7 +145,11 @@ func sortParameter(fields []string) object {
 		for _, f := range fields {
 			words = append(words, f+",asc", f+",desc")
 		}
-		schema = object{{"type", "string"}, {"enum", words}, {"default", fields[0] + ",desc"}}
+		unasked := fields[0] + ",desc"
+		if rising {
+			unasked = fields[0] + ",asc"
+		}
+		schema = object{{"type", "string"}, {"enum", words}, {"default", unasked}}
 	}
 	return object{{"name", "sort"}, {"in", "query"}, {"description", text}, {"schema", schema}}
 }
@@ -215,7 +224,7 @@ func (d *document) success(rt *route, about described) object {
 	if rt.limit != unlimited {
 		names = append(names, "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
 	}
-	if about.versioned {
+	if about.versioned && rt.method != fasthttp.MethodDelete {
 		names = append(names, "ETag")
 	}
 	out := object{{"description", text}, {"headers", d.headersOf(names)}}

@@ -11,6 +11,7 @@ import (
 	"github.com/pb33f/libopenapi"
 	validator "github.com/pb33f/libopenapi-validator"
 	"github.com/pb33f/libopenapi-validator/config"
+	"github.com/pb33f/libopenapi-validator/content"
 	"github.com/pb33f/libopenapi-validator/errors"
 
 	"github.com/keystone-auth/keystone/httpapi"
@@ -31,7 +32,8 @@ var theContract = sync.OnceValues(func() (*contract, error) {
 	if err != nil {
 		return nil, err
 	}
-	common := []config.Option{config.WithFormatAssertions(), config.WithURLEncodedBodyValidation(), config.WithStrictMode()}
+	common := []config.Option{config.WithFormatAssertions(), config.WithURLEncodedBodyValidation(), config.WithStrictMode(),
+		config.WithBodyDecoder("application/x-ndjson", content.TextDecoder())}
 	return &contract{
 		// Query parameters that the document does not name are found; members are, where they are refused.
 		requests: validator.NewValidatorFromV3Model(&model.Model, append(common, config.WithStrictIgnorePaths("$.body.**", "$.headers.*",
@@ -58,7 +60,7 @@ func record(t testing.TB, byOperator bool, c call, req *http.Request, a answer) 
 	again.URL.Path = strings.TrimSuffix(again.URL.Path, "/")
 	resp := &http.Response{StatusCode: a.status, Header: a.header, Body: io.NopCloser(strings.NewReader(a.body)), Request: again}
 	_, wrong := against.answers.ValidateHttpResponse(again, resp)
-	if (a.status == 404 || a.status == 405) && isNowhere(wrong) {
+	if a.status >= 400 && isNowhere(wrong) { // TestOpenAPIDescribesEveryRoute misses what should be there
 		problem(t, a)
 		return
 	}

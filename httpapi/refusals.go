@@ -52,7 +52,7 @@ func refusalsOf(rt *route, about described) []iam.Code {
 	add(rt.permission != "", iam.InsufficientScope)
 	add(strings.Contains(rt.path, "{"), iam.NotFound)
 	add(rt.created, iam.Conflict)
-	add(about.versioned && rt.writes(), iam.PreconditionFailed)
+	add(about.conditional(rt), iam.PreconditionFailed)
 	add(rt.limit != unlimited, iam.RateLimitExceeded)
 	add(!rt.always, iam.TemporarilyUnavailable)
 	add(rt.limit == limitByGrant, iam.InvalidGrant, iam.InvalidClient, iam.UnsupportedGrantType, iam.InvalidScope,

@@ -16,6 +16,7 @@ import (
 	"github.com/keystone-auth/keystone/api"
 	"github.com/keystone-auth/keystone/httpapi"
 	"github.com/keystone-auth/keystone/iam"
+	"github.com/keystone-auth/keystone/secret"
 )
 
 // TestEveryRouteAsksForItsCaller goes through the table itself, so that a new route is covered by
@@ -228,6 +229,24 @@ func TestMetrics(t *testing.T) {
 		`tokens_generated_total{type="access"} 3`, `tokens_generated_total{type="refresh"} 3`, `tokens_generated_total{type="service"} 1`,
 		"keystone_raft_applied_index", "keystone_hash_running 0", "keystone_view_clients 1", "keystone_raft_leader_known 1",
 	}, []string{"made/up", "BREW"}}})
+}
+
+// TestMetricsToken: with a token set, nobody reads the metrics without it.
+func TestMetricsToken(t *testing.T) {
+	const key = "0123456789abcdef"
+	s := newStack(t, func(c *httpapi.Config) { c.MetricsToken = secret.NewText(key) })
+	metrics := call{method: "GET", path: "/metrics"}
+	s.run([]scenario{
+		{"without", metrics, 401, []string{`"unauthorized"`}, []string{"http_requests_total", key}},
+		{"another", metrics.as("0123456789abcdee"), 401, nil, []string{"http_requests_total"}},
+		{"an administrator's", metrics.as(s.admin.AccessToken), 401, nil, nil},
+		{"as a password", metrics.with(key, key), 401, nil, nil},
+		{"the right one", metrics.as(key), 200, []string{"http_requests_total"}, []string{key}},
+		{"the right one, another scheme's case", metrics.sending("Authorization", "bearer "+key), 200, nil, nil},
+	})
+	if a := s.do(s.operator, metrics); a.status != 200 {
+		t.Errorf("the operator: %d", a.status)
+	}
 }
 
 // TestShutdownWaits: a request that is being answered when the server is told to stop is answered.

@@ -8,15 +8,21 @@ import (
 // sampleTime is when everything in the document happened.
 var sampleTime = time.Date(2026, 12, 1, 9, 30, 0, 0, time.UTC)
 
+// leftOut is the sample of a member that most answers do not have.
+type leftOut struct{}
+
 // sampleOf is an example value of a field, of the field's own type.
 func sampleOf(f field) (any, bool) {
 	t := bare(f.Type)
 	for _, name := range []string{f.owner + "." + f.json, f.json} {
 		sample, ok := samples[name]
+		if _, none := sample.(leftOut); none {
+			return nil, false
+		}
 		if ok && sample == nil && f.Type != t {
 			return nil, true
 		}
-		if v := reflect.ValueOf(sample); ok && v.IsValid() && v.Kind() == t.Kind() && v.CanConvert(t) {
+		if v := reflect.ValueOf(sample); ok && v.IsValid() && (v.Kind() == t.Kind() || v.CanInt() && isInteger(t)) && v.CanConvert(t) {
 			return v.Convert(t).Interface(), true
 		}
 	}
@@ -25,6 +31,8 @@ func sampleOf(f field) (any, bool) {
 	}
 	return nil, false
 }
+
+func isInteger(t reflect.Type) bool { return t.Kind() >= reflect.Int && t.Kind() <= reflect.Uint64 }
 
 // example is a whole value of a type, made of what is known of its members.
 func example(t reflect.Type) any {
@@ -45,7 +53,9 @@ func example(t reflect.Type) any {
 	}
 	out := object{}
 	for f := range travelling(t) {
-		out = append(out, member{f.json, exampleOf(f)})
+		if _, none := samples[f.owner+"."+f.json].(leftOut); !none {
+			out = append(out, member{f.json, exampleOf(f)})
+		}
 	}
 	return out
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"net/netip"
 	"time"
 
 	"github.com/fasthttp/router"
@@ -12,6 +13,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"github.com/keystone-auth/keystone/api"
+	"github.com/keystone-auth/keystone/audit"
 	"github.com/keystone-auth/keystone/fsm"
 	"github.com/keystone-auth/keystone/iam"
 	"github.com/keystone-auth/keystone/limit"
@@ -19,6 +21,7 @@ import (
 	"github.com/keystone-auth/keystone/oauth"
 	"github.com/keystone-auth/keystone/secret"
 	"github.com/keystone-auth/keystone/store"
+	"github.com/keystone-auth/keystone/tally"
 	"github.com/keystone-auth/keystone/view"
 )
 
@@ -31,15 +34,24 @@ type Config struct {
 	Proposer fsm.Proposer
 	Hasher   *secret.Hasher
 	Cluster  Cluster
-	Limiter  *limit.Limiter // nil: no limits
+	Audit    *audit.Log   // nil: refusals are not recorded, and nobody can read the log
+	Limiter  *tally.Tally // nil: no limits
 	Limits   limit.Set
+	// TrustedProxies may say for which address they ask. Nobody else may.
+	TrustedProxies []netip.Prefix
 	// PublicURL is how clients reach the cluster, such as https://auth.example.com, for the metadata
 	// document. Empty: as the request that asks for the document names the server.
 	PublicURL string
-	Version   string
-	Node      string
-	Logger    *slog.Logger
-	Registry  *prometheus.Registry // nil: one of its own
+	// AllowedOrigins are the origins of web pages that may call the API, as browsers write them. None:
+	// no page of another origin may.
+	AllowedOrigins []string
+	// AllowedHosts are the hosts that requests may be for; see hostAllowed. None: all.
+	AllowedHosts []string
+	MetricsToken secret.Text // who reads the metrics must present it; none: they are open
+	Version      string
+	Node         string
+	Logger       *slog.Logger
+	Registry     *prometheus.Registry // nil: one of its own
 }
 
 // Cluster is what the API tells of the cluster. It is functions rather than the node itself, so that
@@ -58,6 +70,8 @@ type Cluster struct {
 type Server struct {
 	Config
 	metrics  *metrics
+	counted  counted
+	started  time.Time
 	document *file // the OpenAPI document
 	public   *fasthttp.Server
 	operator *fasthttp.Server
@@ -70,12 +84,12 @@ func New(c Config) *Server {
 	if c.Registry == nil {
 		c.Registry = prometheus.NewRegistry()
 	}
-	s := &Server{Config: c}
+	s := &Server{Config: c, started: time.Now()}
 	s.life, s.end = context.WithCancel(context.Background())
 	s.metrics = newMetrics(c)
 	s.document = newFile(contentJSON, pack(OpenAPI(c.Version)))
 	h := oneSlashLess(s.router().Handler)
-	s.public = s.listener(h)
+	s.public = s.listener(s.checkHost(s.shared(h)))
 	s.operator = s.listener(func(ctx *fasthttp.RequestCtx) {
 		ctx.SetUserValue(operatorMark{}, true)
 		h(ctx)
@@ -110,6 +124,9 @@ func (s *Server) router() *router.Router {
 	}
 	for path, methods := range allowed {
 		r.ANY(path, s.serve(&wrongMethod, refuseMethod(methods)))
+		if len(s.AllowedOrigins) > 0 {
+			r.OPTIONS(path, s.preflight(methods))
+		}
 	}
 	r.NotFound = s.serve(&unknownPath, unknownPath.handle.serve)
 	return r
@@ -160,6 +177,7 @@ func (s *Server) unreadable(ctx *fasthttp.RequestCtx, err error) {
 		return
 	}
 	s.serve(&unreadable, func(*Server, *exchange) error { return refusal })(ctx)
+	s.share(ctx)
 }
 
 // drain reads what a client is still sending of a body that is refused. If the connection were closed

@@ -12,11 +12,16 @@ import (
 
 // sessions lists the caller's own sessions, the newest first unless another order is asked for.
 func (s *Server) sessions(_ context.Context, x *exchange, _ nothing) (api.Sessions, error) {
+	user, _ := x.caller.User()
+	return s.sessionsOf(x, user)
+}
+
+// sessionsOf lists a user's sessions as the query wants them.
+func (s *Server) sessionsOf(x *exchange, user iam.ID) (api.Sessions, error) {
 	query, err := x.list("created_at", "last_activity", "expires_at")
 	if err != nil {
 		return api.Sessions{}, err
 	}
-	user, _ := x.caller.User()
 	var open []iam.Session
 	if err := s.Store.View(func(r *store.Reader) error {
 		open = r.SessionsOf(user, fsm.MaxSessions)
@@ -27,9 +32,13 @@ func (s *Server) sessions(_ context.Context, x *exchange, _ nothing) (api.Sessio
 	now := iam.Now()
 	open = slices.DeleteFunc(open, func(s iam.Session) bool { return s.ExpiresAt <= now || !query.finds(s.IP, s.UserAgent) })
 	shown, about := cut(open, query, func(s iam.Session) place { return place{byTime(sessionTime(s, query.field)), s.ID} })
+	current := iam.ID{}
+	if x.caller.Claims != nil {
+		current = x.caller.Claims.SessionID
+	}
 	out := api.Sessions{Sessions: make([]api.Session, 0, len(shown)), Page: about}
 	for _, session := range shown {
-		out.Sessions = append(out.Sessions, describeSession(session, x.caller.Claims.SessionID))
+		out.Sessions = append(out.Sessions, describeSession(session, current))
 	}
 	return out, nil
 }

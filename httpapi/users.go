@@ -31,6 +31,7 @@ func (s *Server) makeUser(ctx context.Context, x *exchange, n login.NewUser) (ap
 		return api.User{}, err
 	}
 	x.reflects(index)
+	x.version(user.ID, user.Changed)
 	return s.describeUser(user)
 }
 
@@ -59,6 +60,9 @@ func (s *Server) describeUser(u iam.User) (api.User, error) {
 		IsActive: u.Active, IsVerified: u.Verified, IsSuperuser: u.Superuser,
 		Roles: []string{}, Scopes: []string{}, LastLogin: timeOrNull(u.LastLogin),
 		CreatedAt: u.CreatedAt.Std(), UpdatedAt: u.UpdatedAt.Std(),
+	}
+	if u.LockedAt(iam.Now()) {
+		out.LockedUntil = timeOrNull(u.LockedUntil)
 	}
 	err := s.Store.View(func(r *store.Reader) error {
 		var scopes []iam.ID

@@ -21,6 +21,11 @@ func etag(id iam.ID, changed uint64) string {
 	return `"` + id.String() + "-" + strconv.FormatUint(changed, 36) + `"`
 }
 
+// conditional tells whether the caller names a version that the resource must have.
+func (x *exchange) conditional() bool {
+	return len(x.http.Request.Header.Peek(fasthttp.HeaderIfMatch)) > 0
+}
+
 // ifMatch is the version of the resource that the caller has seen and wants to change, for the If of a
 // command; 0 where the header is missing or "*" (RFC 9110 §13.1.1). What names no version of this
 // resource cannot match. Weak tags never do, for they promise too little.

@@ -97,6 +97,8 @@ func (s Settings) Check() error {
 		return Invalid("lifetime", "of access and service tokens must be between 1 second and 24 hours")
 	case s.RefreshSeconds < 1 || s.RefreshSeconds > 10*365*86400:
 		return Invalid("lifetime", "of refresh tokens must be between 1 second and ten years")
+	case s.AuditKeepDays < 0 || s.AuditKeepDays > MaxAuditDays || s.AuditKeepCount < 0 || s.AuditKeepCount > MaxAuditCount:
+		return Invalid("audit", "is kept for at most %d days and %d entries", MaxAuditDays, MaxAuditCount)
 	}
 	return CheckRoleName(s.DefaultRole)
 }

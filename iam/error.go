@@ -25,6 +25,7 @@ const (
 	Forbidden              Code = "forbidden"
 	AccountDisabled        Code = "account_disabled"
 	ClientDisabled         Code = "client_disabled"
+	PasswordExpired        Code = "password_expired"
 	NotFound               Code = "not_found"
 	MethodNotAllowed       Code = "method_not_allowed"
 	Conflict               Code = "conflict"

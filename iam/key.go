@@ -22,4 +22,7 @@ type Settings struct {
 	RefreshSeconds int64  `cbor:"4,keyasint"`
 	ServiceSeconds int64  `cbor:"5,keyasint"` // of a service token, where the client has none of its own
 	DefaultRole    string `cbor:"6,keyasint"` // given to those who register
+
+	AuditKeepDays  int64 `cbor:"50,keyasint,omitempty"` // how long an audit entry is kept; 0 = for ever
+	AuditKeepCount int64 `cbor:"51,keyasint,omitempty"` // how many are kept; 0 = all
 }

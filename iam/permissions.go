@@ -27,6 +27,27 @@ func (p Permissions) MayGive(scopes []string) error {
 	return nil
 }
 
+// MayAlter refuses to change, or to speak in the name of, somebody who holds rights over Keystone that the
+// caller does not. Else whoever may manage clients could give an administrator's program a new secret, and
+// be the administrator with it.
+func (p Permissions) MayAlter(scopes []string) error {
+	for _, scope := range scopes {
+		if administers(scope) && !p.Grants(scope) {
+			return Errorf(Forbidden, "This concerns rights over Keystone that the caller does not hold: ask somebody who holds them, or use the operator's socket.")
+		}
+	}
+	return nil
+}
+
+// Everything tells whether all rights over Keystone are held, as a superuser's token does that was not
+// narrowed.
+func (p Permissions) Everything() bool {
+	return !slices.ContainsFunc(administered, func(scope string) bool { return !p.Grants(scope) })
+}
+
+// Administered tells whether the scope is one of Keystone's own administration, which the role admin keeps.
+func Administered(scope string) bool { return slices.Contains(administered, scope) }
+
 // administers tells whether a scope gives rights over Keystone itself.
 func administers(scope string) bool {
 	action, resource, _ := strings.Cut(scope, ":")

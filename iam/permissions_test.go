@@ -2,6 +2,25 @@ package iam
 
 import "testing"
 
+func TestMayManage(t *testing.T) {
+	f := func(p Permissions, allowed bool, held ...string) {
+		t.Helper()
+		if err := p.MayAlter(held); (err == nil) != allowed || err != nil && CodeOf(err) != Forbidden {
+			t.Errorf("%+v manages %q: %v", p, held, err)
+		}
+	}
+	clerk := Permissions{Scopes: []string{"admin:users"}}
+	f(clerk, true)
+	f(clerk, true, "read:profile", "orders", "admin:users", "read:users")
+	f(clerk, false, "admin:keys")
+	f(clerk, false, "read:profile", "read:audit")
+	f(clerk, false, "admin:stock") // of an application, but an administrator all the same
+	f(Permissions{All: true}, true, "admin:keys")
+	if clerk.Everything() || !(Permissions{Scopes: administered}).Everything() || !(Permissions{All: true}).Everything() {
+		t.Error("Everything is wrong")
+	}
+}
+
 func TestMayGive(t *testing.T) {
 	f := func(p Permissions, want Code, scopes ...string) {
 		t.Helper()

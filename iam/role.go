@@ -11,6 +11,9 @@ type Role struct {
 	Changed     uint64 `cbor:"7,keyasint"` // log index of the last change
 }
 
+// Version is the role's id and which version of it this is.
+func (r Role) Version() (ID, uint64) { return r.ID, r.Changed }
+
 // Scope is one permission, by convention "action:resource".
 type Scope struct {
 	ID          ID     `cbor:"1,keyasint"`
@@ -22,6 +25,9 @@ type Scope struct {
 	UpdatedAt   Time   `cbor:"7,keyasint"`
 	Changed     uint64 `cbor:"8,keyasint"` // log index of the last change
 }
+
+// Version is the scope's id and which version of it this is.
+func (s Scope) Version() (ID, uint64) { return s.ID, s.Changed }
 
 // The roles that every cluster begins with.
 const (

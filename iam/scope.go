@@ -18,6 +18,7 @@ const (
 	ScopeAdminCluster     = "admin:cluster"
 	ScopeReadProfile      = "read:profile"
 	ScopeWriteProfile     = "write:profile"
+	ScopeReadAudit        = "read:audit" // what reading the audit log takes; ScopeAdminAudit implies it
 )
 
 // ParseScopes splits the space-separated form of RFC 6749 §3.3 into sorted, distinct names. It

@@ -22,6 +22,19 @@ type User struct {
 	CreatedAt         Time   `cbor:"16,keyasint"`
 	UpdatedAt         Time   `cbor:"17,keyasint"`
 	Changed           uint64 `cbor:"18,keyasint"` // log index of the last change but for logins and locks: what a writer must have seen
+	// PreviousHashes are those of the passwords before, the latest at first, so that none is chosen again.
+	PreviousHashes []string `cbor:"19,keyasint,omitempty"`
+}
+
+// MaxPreviousHashes bounds the hashes of earlier passwords in a user's row.
+const MaxPreviousHashes = 24
+
+// WithHash is the user with another password hash, of which remember earlier ones are kept.
+func (u User) WithHash(hash string, remember int) User {
+	previous := append([]string{u.PasswordHash}, u.PreviousHashes...)
+	u.PreviousHashes = previous[:min(max(0, remember), MaxPreviousHashes, len(previous))]
+	u.PasswordHash = hash
+	return u
 }
 
 // FullName is the first and last name with one blank between them, or whichever is set.

@@ -5,6 +5,7 @@
 // says. A token bucket or GCRA alone breaks it, because a full burst may follow a slow trickle and
 // almost twice the limit then falls into one window. So each window remembers when it admitted.
 //
-// Each node counts for itself. What HTTP headers say of a decision belongs to httpapi, and who the
-// caller is, is for the rooms that authenticate it.
+// Nothing here knows of other nodes: package tally lets several of them count together. What HTTP
+// headers say of a decision belongs to httpapi, and who the caller is, is for the rooms that
+// authenticate it.
 package limit

@@ -23,6 +23,7 @@ type Set struct {
 	Refresh      Limit
 	ServiceToken Limit // client_credentials
 	Register     Limit
+	Mail         Limit // requests that end in a message to somebody
 	API          Limit // everything else, introspection excepted
 }
 
@@ -33,6 +34,7 @@ func Defaults() Set {
 		Refresh:      Limit{Name: "refresh", Count: 10, Per: time.Minute},
 		ServiceToken: Limit{Name: "service_token", Count: 20, Per: time.Minute},
 		Register:     Limit{Name: "register", Count: 3, Per: time.Hour},
+		Mail:         Limit{Name: "mail", Count: 10, Per: time.Hour},
 		API:          Limit{Name: "api", Count: 100, Per: time.Minute},
 	}
 }

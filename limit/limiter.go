@@ -83,12 +83,12 @@ func (l *Limiter) Admit(caller string, limit Limit, now iam.Time) Decision {
 	return d
 }
 
-// TakeBack lets the request that the caller was admitted with last not count. One that was counted in
-// a shared window stays counted.
-func (l *Limiter) TakeBack(caller string, limit Limit) {
+// TakeBack lets the request with which the caller was admitted at that time not count. One that was
+// counted in a shared window stays counted.
+func (l *Limiter) TakeBack(caller string, limit Limit, at iam.Time) {
 	l.own.Compute(key{limit: limit.Name, caller: caller}, func(w *Window, found bool) (*Window, otter.ComputeOp) {
 		if found {
-			w.TakeBack()
+			w.TakeBack(at)
 		}
 		return w, otter.CancelOp
 	})

@@ -13,6 +13,7 @@ type Decision struct {
 	Remaining  int           // how many more would be admitted now
 	ResetAt    iam.Time      // when the window is empty if nothing more is admitted
 	RetryAfter time.Duration // for a refusal: how long until the next one is admitted
+	At         iam.Time      // when it was admitted, by the clock of the window; what TakeBack asks for
 }
 
 // Window admits at most the limit's count in any half-open interval of the limit's length. It has no
@@ -43,7 +44,7 @@ func (w *Window) Admit(now iam.Time) Decision {
 	d := Decision{Limit: w.limit.Count}
 	if w.count < w.limit.Count {
 		w.push(now)
-		d.Allowed = true
+		d.Allowed, d.At = true, now
 	} else {
 		// Under a limit that was lowered, several have to leave before there is room for one.
 		d.RetryAfter = w.at(w.count - w.limit.Count).Add(w.limit.Per).Sub(now)
@@ -53,9 +54,20 @@ func (w *Window) Admit(now iam.Time) Decision {
 	return d
 }
 
-// TakeBack lets what was admitted last not count, for limits on what failed: whether it does is known
-// only afterwards.
-func (w *Window) TakeBack() { w.count = max(0, w.count-1) }
+// TakeBack lets what was admitted at that time not count: whether it does is known only afterwards, for
+// limits on what failed and where somebody else has a say. Of several at one time any is the right one.
+func (w *Window) TakeBack(at iam.Time) {
+	for i := w.count - 1; i >= 0 && w.at(i) >= at; i-- {
+		if w.at(i) != at {
+			continue
+		}
+		for ; i < w.count-1; i++ {
+			w.admitted[(w.first+i)%len(w.admitted)] = w.at(i + 1)
+		}
+		w.count--
+		return
+	}
+}
 
 // Change lets another limit hold from now on; what was admitted before counts under it.
 func (w *Window) Change(l Limit) { w.limit = l }

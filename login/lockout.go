@@ -1,7 +1,7 @@
 package login
 
 import (
-	"sync"
+	"fmt"
 	"time"
 
 	"github.com/keystone-auth/keystone/iam"
@@ -14,64 +14,22 @@ type Lockout struct {
 	For      time.Duration
 }
 
-// maxCounted bounds the memory of failure counts; it takes that many accounts under attack at once
-// to reach it.
-const maxCounted = 100_000
-
-// failures counts wrong passwords by user on this node. The lock itself goes through the log and
-// holds on all nodes. The zero value is ready.
-type failures struct {
-	mu     sync.Mutex
-	counts map[iam.ID]count
-}
-
-type count struct {
-	failed int
-	last   iam.Time
-}
-
-// add counts one failure and tells whether the account must be locked now. Failures further apart
-// than a lock is long do not add up.
-func (f *failures) add(user iam.ID, l Lockout, now iam.Time) bool {
-	if l.Attempts == 0 {
+// oneTooMany counts a failed login, over all nodes, and tells whether the account must be locked now.
+// Failures further apart than a lock is long do not add up. The lock itself goes through the log. For a
+// name that nobody has, and for an account that is locked, the other nodes are asked as well, and count
+// nothing.
+func (s *Service) oneTooMany(name string, user iam.User, known bool) bool {
+	switch l := s.Lockout; {
+	case l.Attempts == 0:
 		return false
-	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.counts == nil {
-		f.counts = map[iam.ID]count{}
-	}
-	c := f.counts[user]
-	if now.Sub(c.last) > l.For {
-		c.failed = 0
-	}
-	c.failed++
-	c.last = now
-	if len(f.counts) >= maxCounted {
-		f.drop(now.Add(-l.For))
-	}
-	f.counts[user] = c
-	return c.failed >= l.Attempts
-}
-
-// drop forgets what is too old to count; if that frees nothing, any: a lock that comes late is
-// better than a node without memory.
-func (f *failures) drop(before iam.Time) {
-	for id, c := range f.counts {
-		if c.last < before {
-			delete(f.counts, id)
-		}
-	}
-	for id := range f.counts {
-		if len(f.counts) < maxCounted {
-			return
-		}
-		delete(f.counts, id)
+	case !known || user.LockedAt(s.Now()):
+		s.Tally.StrikeNobody(name)
+		return false
+	default:
+		return s.Tally.Strike(streakOf(user), l.For) >= l.Attempts
 	}
 }
 
-func (f *failures) forget(user iam.ID) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	delete(f.counts, user)
-}
+// streakOf names the failures since the last login. A login begins another streak by what it changes in
+// the row, and nobody has to be told of it.
+func streakOf(user iam.User) string { return fmt.Sprintf("logins %s %d", user.ID, user.LastLogin) }

@@ -12,6 +12,7 @@ import (
 	"github.com/keystone-auth/keystone/login"
 	"github.com/keystone-auth/keystone/secret"
 	"github.com/keystone-auth/keystone/store"
+	"github.com/keystone-auth/keystone/tally"
 )
 
 func TestPolicyAccepts(t *testing.T) {
@@ -64,8 +65,8 @@ func build(t *testing.T) (*teststate.State, *login.Service) {
 	}})
 	return s, &login.Service{
 		Store: s.Store, Proposer: s, CatchUp: s.CatchUp, Now: s.Now, Policy: login.DefaultPolicy,
-		Lockout: login.Lockout{Attempts: 5, For: 15 * time.Minute},
-		Hasher:  secret.NewHasher(secret.HasherConfig{Params: secret.Params{MemoryKiB: 128, Passes: 2, Lanes: 1}}),
+		Lockout: login.Lockout{Attempts: 5, For: 15 * time.Minute}, Tally: tally.New(tally.Config{Now: s.Now}),
+		Hasher: secret.NewHasher(secret.HasherConfig{Params: secret.Params{MemoryKiB: 128, Passes: 2, Lanes: 1}}),
 	}
 }
 

@@ -2,6 +2,7 @@ package login
 
 import (
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -14,12 +15,16 @@ import (
 type Policy struct {
 	MinLength, MaxLength                                     int // characters
 	RequireUpper, RequireLower, RequireDigit, RequireSpecial bool
+	PreventReuse                                             int // the last passwords that may not be chosen again; 0 = any may
+	// MaxAge is how old a password may become: an older one logs nobody in. 0 = any age.
+	MaxAge time.Duration
 }
 
 // DefaultPolicy is the documented one.
 var DefaultPolicy = Policy{
 	MinLength: 8, MaxLength: 128,
 	RequireUpper: true, RequireLower: true, RequireDigit: true, RequireSpecial: true,
+	PreventReuse: 5,
 }
 
 // measured bounds the characters that are searched for common words, for the search is quadratic.
@@ -86,3 +91,11 @@ func guessable(password string) (common, run bool) {
 	}
 	return common, run
 }
+
+// outdated tells whether the user's password is too old to log in with.
+func (p Policy) outdated(u iam.User, now iam.Time) bool {
+	return p.MaxAge > 0 && now.Sub(max(u.PasswordChangedAt, u.CreatedAt)) > p.MaxAge
+}
+
+// remember is how many hashes of passwords before the present one have to be kept.
+func (p Policy) remember() int { return max(0, p.PreventReuse-1) }

@@ -38,7 +38,9 @@ func (s *Service) Register(ctx context.Context, origin fsm.Origin, n NewUser, by
 		return iam.User{}, 0, err
 	}
 	var user iam.User
-	err = res.Decode(&user)
+	if err = res.Decode(&user); err == nil {
+		s.Welcome(origin, user)
+	}
 	return user, res.Index, err
 }
 
@@ -78,25 +80,32 @@ func together(errs ...error) error {
 // withhold: whoever registers has it.
 func (s *Service) roles(names []string, by iam.Permissions) (given []iam.ID, err error) {
 	err = s.Store.View(func(r *store.Reader) error {
-		settings, _ := r.Settings()
 		if names == nil {
+			settings, _ := r.Settings()
 			names = []string{settings.DefaultRole}
 		}
-		for _, name := range names {
-			role, ok := r.RoleByName(name)
-			if !ok {
-				return iam.Invalid("roles", "names a role that does not exist")
-			}
-			if name != settings.DefaultRole {
-				if err := by.MayGive(ScopeNames(r, role.Scopes)); err != nil {
-					return err
-				}
-			}
-			given = append(given, role.ID)
-		}
-		return nil
+		given, err = rolesNamed(r, names, nil, by)
+		return err
 	})
 	return given, err
+}
+
+// rolesNamed is the ids of roles, of which by must be able to give those that are not had already.
+func rolesNamed(r *store.Reader, names []string, had []iam.ID, by iam.Permissions) (given []iam.ID, err error) {
+	settings, _ := r.Settings()
+	for _, name := range names {
+		role, ok := r.RoleByName(name)
+		if !ok {
+			return nil, iam.Invalid("roles", "names a role that does not exist")
+		}
+		if name != settings.DefaultRole && !slices.Contains(had, role.ID) {
+			if err := by.MayGive(ScopeNames(r, role.Scopes)); err != nil {
+				return nil, err
+			}
+		}
+		given = append(given, role.ID)
+	}
+	return given, nil
 }
 
 // ScopeNames turns the ids of scopes into their names, sorted and each once.

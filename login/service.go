@@ -8,6 +8,7 @@ import (
 	"github.com/keystone-auth/keystone/iam"
 	"github.com/keystone-auth/keystone/secret"
 	"github.com/keystone-auth/keystone/store"
+	"github.com/keystone-auth/keystone/tally"
 )
 
 // Service logs people in. Its fields are set once, before the first call.
@@ -17,12 +18,15 @@ type Service struct {
 	Hasher   *secret.Hasher
 	Policy   Policy
 	Lockout  Lockout
+	Tally    *tally.Tally // counts failed logins
 	// CatchUp brings this node up to the cluster's state. A refusal must not come from an account or
 	// a password that was changed on another node a moment ago.
 	CatchUp func(context.Context) error
 	Now     func() iam.Time
-
-	failures failures
+	// Refused is told of each failed login, for the audit log. Nil: nobody is.
+	Refused func(iam.AuditEntry)
+	Mailer  *Mailer // nil: nothing is sent
+	Links   Links
 }
 
 // Attempt is a password that somebody claims to be theirs.
@@ -54,15 +58,19 @@ func (s *Service) Password(ctx context.Context, a Attempt) (Proof, error) {
 	case err != nil:
 		return Proof{}, err
 	case !right:
-		return Proof{}, s.failed(ctx, a.Origin, user, known)
+		s.refused(a.Origin, user, iam.InvalidGrant)
+		return Proof{}, s.failed(ctx, a, user, known)
 	case !user.Active:
+		s.refused(a.Origin, user, iam.AccountDisabled)
 		return Proof{}, iam.Errorf(iam.AccountDisabled, "The account is disabled.")
 	case user.LockedAt(s.Now()):
+		s.refused(a.Origin, user, iam.AccountLocked)
 		refusal := iam.Errorf(iam.AccountLocked, "The account is locked after too many failed logins.")
 		refusal.LockedUntil = user.LockedUntil
 		return Proof{}, refusal
+	case s.Policy.outdated(user, s.Now()):
+		return Proof{}, iam.Errorf(iam.PasswordExpired, "The password is older than is allowed: reset it, by the link that a password reset sends or by an administrator.")
 	}
-	s.failures.forget(user.ID)
 	proof := Proof{User: user}
 	if s.Hasher.Weak(user.PasswordHash) {
 		proof.Rehashed, err = s.Hasher.Hash(ctx, a.Password)
@@ -109,13 +117,13 @@ func (s *Service) find(name string) (user iam.User, known bool, err error) {
 
 // failed counts a wrong password, locks the account when it was one too many, and returns the
 // refusal. A lock that cannot be written does not change the answer: it would tell the two apart.
-func (s *Service) failed(ctx context.Context, origin fsm.Origin, user iam.User, known bool) error {
-	now := s.Now()
-	if known && !user.LockedAt(now) && s.failures.add(user.ID, s.Lockout, now) {
+func (s *Service) failed(ctx context.Context, a Attempt, user iam.User, known bool) error {
+	if s.oneTooMany(a.Name, user, known) {
+		origin := a.Origin
 		origin.RequestID = iam.ID{} // the caller's idempotency key belongs to the login
-		until := now.Add(s.Lockout.For)
+		until := s.Now().Add(s.Lockout.For)
 		if _, err := s.Proposer.Propose(ctx, origin, &fsm.LockUser{ID: user.ID, Until: until}); err == nil {
-			s.failures.forget(user.ID)
+			s.Tally.Forget(streakOf(user))
 		}
 	}
 	return iam.Errorf(iam.InvalidGrant, "The credentials are not valid.")

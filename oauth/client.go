@@ -9,6 +9,7 @@ import (
 	"github.com/keystone-auth/keystone/iam"
 	"github.com/keystone-auth/keystone/limit"
 	"github.com/keystone-auth/keystone/secret"
+	"github.com/keystone-auth/keystone/tally"
 )
 
 // ClientAuth is what a client presents (RFC 6749 §2.3.1).
@@ -33,6 +34,7 @@ func (s *Service) AuthenticateClient(ctx context.Context, a ClientAuth) (iam.Cli
 	case !allowed(client.AllowedIPs, a.IP):
 		return iam.Client{}, iam.Errorf(iam.Forbidden, "The client may not be used from this address.")
 	}
+	s.uses.add(client.ID, s.Now())
 	return client, nil
 }
 
@@ -47,18 +49,23 @@ func (s *Service) proves(ctx context.Context, c iam.Client, a ClientAuth) (bool,
 	if digest.Equal(c.SecretDigest) {
 		return true, nil
 	}
-	if digest.Equal(c.PreviousDigest) && s.Now() < c.PreviousUntil {
+	graced := s.Now() < c.PreviousUntil
+	if digest.Equal(c.PreviousDigest) && graced {
 		return true, nil
 	}
-	if c.SecretHash == "" || a.Secret == "" {
+	hash := c.SecretHash
+	if hash == "" && graced {
+		hash = c.PreviousHash // a secret that Keystone made is not known by a hash
+	}
+	if hash == "" || a.Secret == "" {
 		return false, nil
 	}
-	if s.proven.has(c.SecretHash, digest) {
+	if s.proven.has(hash, digest) {
 		return true, nil
 	}
-	ok, err := s.fitsHash(ctx, c.SecretHash, a)
+	ok, err := s.fitsHash(ctx, hash, a)
 	if ok {
-		s.proven.add(c.SecretHash, digest)
+		s.proven.add(hash, digest)
 	}
 	return ok, err
 }
@@ -69,11 +76,12 @@ func (s *Service) proves(ctx context.Context, c iam.Client, a ClientAuth) (bool,
 // Secrets that are right do not count, or the many clients behind one address would keep each other
 // out after a restart.
 func (s *Service) fitsHash(ctx context.Context, hash string, a ClientAuth) (bool, error) {
-	address := "client-auth from " + limit.AddressKey(a.IP)
+	var counted tally.Admission
 	if s.Limiter != nil {
-		if d := s.Limiter.Admit(address, s.Guesses, s.Now()); !d.Allowed {
+		counted = s.Limiter.Admit("client-auth from "+limit.AddressKey(a.IP), s.Guesses)
+		if !counted.Allowed {
 			refusal := iam.Errorf(iam.RateLimitExceeded, "Too many wrong client secrets came from this address: wait before the next try.")
-			refusal.RetryAfter = d.RetryAfter
+			refusal.RetryAfter = counted.RetryAfter
 			return false, refusal
 		}
 	}
@@ -82,7 +90,7 @@ func (s *Service) fitsHash(ctx context.Context, hash string, a ClientAuth) (bool
 		return false, nil // an imported hash that cannot be verified fits no secret
 	}
 	if s.Limiter != nil && (ok || err != nil) {
-		s.Limiter.TakeBack(address, s.Guesses)
+		s.Limiter.TakeBack(counted)
 	}
 	return ok, err
 }

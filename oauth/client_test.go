@@ -10,6 +10,7 @@ import (
 	"github.com/keystone-auth/keystone/limit"
 	"github.com/keystone-auth/keystone/login"
 	"github.com/keystone-auth/keystone/oauth"
+	"github.com/keystone-auth/keystone/tally"
 )
 
 // TestRefreshUnderAKeyStaysWithItsClient: the remembered outcome of a refresh is for the client that
@@ -65,8 +66,10 @@ func TestGuessedSecretsAreCounted(t *testing.T) {
 			ID: iam.NewID(), ClientID: name, Name: name, Type: iam.Confidential, Active: true, SecretHash: hash,
 		}})
 	}
-	h.oauth.Limiter, h.oauth.Guesses = limit.NewLimiter(100), limit.Limit{Name: "test", Count: 3, Per: time.Minute}
-	t.Cleanup(h.oauth.Limiter.Close)
+	windows := limit.NewLimiter(100)
+	t.Cleanup(windows.Close)
+	h.oauth.Limiter = tally.New(tally.Config{Windows: windows, Now: h.Now})
+	h.oauth.Guesses = limit.Limit{Name: "test", Count: 3, Per: time.Minute}
 	home, away := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")
 	ask := func(id, secret string, from netip.Addr) error {
 		_, err := h.oauth.AuthenticateClient(t.Context(), oauth.ClientAuth{ID: id, Secret: secret, IP: from})

@@ -22,14 +22,12 @@ func (s *Service) CreateClient(ctx context.Context, origin fsm.Origin, c iam.Cli
 	if c.Scopes, err = s.scopeIDs(scopes); err != nil {
 		return NewClient{}, err
 	}
-	if err := by.MayGive(scopes); err != nil {
+	if err := by.MayGive(c.Rights(scopes)); err != nil {
 		return NewClient{}, err
 	}
 	made := NewClient{}
 	if c.Type == iam.Confidential {
-		made.Secret = secret.NewClientSecret()
-		digest := secret.DigestOf(made.Secret)
-		c.SecretDigest = digest[:]
+		made.Secret, c.SecretDigest = newSecret()
 	}
 	res, err := s.Proposer.Propose(ctx, origin, &fsm.CreateClient{Client: c})
 	if err != nil {
@@ -37,6 +35,13 @@ func (s *Service) CreateClient(ctx context.Context, origin fsm.Origin, c iam.Cli
 	}
 	made.Index = res.Index
 	return made, res.Decode(&made.Client)
+}
+
+// newSecret makes a secret and the digest under which it is kept.
+func newSecret() (text string, digest []byte) {
+	text = secret.NewClientSecret()
+	d := secret.DigestOf(text)
+	return text, d[:]
 }
 
 // scopeIDs turns names into ids.

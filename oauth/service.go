@@ -10,6 +10,7 @@ import (
 	"github.com/keystone-auth/keystone/limit"
 	"github.com/keystone-auth/keystone/login"
 	"github.com/keystone-auth/keystone/store"
+	"github.com/keystone-auth/keystone/tally"
 	"github.com/keystone-auth/keystone/token"
 	"github.com/keystone-auth/keystone/view"
 )
@@ -29,10 +30,14 @@ type Service struct {
 	Login    *login.Service
 	Now      func() iam.Time
 
-	Limiter *limit.Limiter // nil: no limits
-	Guesses limit.Limit    // how many wrong client secrets an address may have hashed
+	Limiter *tally.Tally // nil: no limits
+	Guesses limit.Limit  // how many wrong client secrets an address may have hashed
+
+	// Seal encrypts a signing key that is made on this node.
+	Seal func(plaintext, aad []byte) []byte
 
 	proven provenSecrets
+	uses   uses
 }
 
 // Request is one token request, whatever the wire said.

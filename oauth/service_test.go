@@ -15,6 +15,7 @@ import (
 	"github.com/keystone-auth/keystone/secret"
 	"github.com/keystone-auth/keystone/steward"
 	"github.com/keystone-auth/keystone/store"
+	"github.com/keystone-auth/keystone/tally"
 	"github.com/keystone-auth/keystone/token"
 	"github.com/keystone-auth/keystone/view"
 )
@@ -53,14 +54,14 @@ func buildWith(t *testing.T, settings iam.Settings, shared []byte) *house {
 	}
 	h.OnCommit(h.view.Commit)
 	h.steward = &steward.Steward{
-		Store: h.Store, Proposer: h, Sealer: sealer, Settings: settings, SharedSecret: shared,
+		Store: h.Store, Proposer: h, Sealer: sealer, Settings: settings, SharedSecret: secret.NewText(string(shared)),
 		PublishFor: time.Hour, Every: time.Hour, Now: h.Now,
 	}
 	h.duties(t)
 	people := &login.Service{
 		Store: h.Store, Proposer: h, CatchUp: h.CatchUp, Policy: login.DefaultPolicy, Now: h.Now,
-		Lockout: login.Lockout{Attempts: 3, For: 15 * time.Minute},
-		Hasher:  secret.NewHasher(secret.HasherConfig{Params: secret.Params{MemoryKiB: 64, Passes: 1, Lanes: 1}}),
+		Lockout: login.Lockout{Attempts: 3, For: 15 * time.Minute}, Tally: tally.New(tally.Config{Now: h.Now}),
+		Hasher: secret.NewHasher(secret.HasherConfig{Params: secret.Params{MemoryKiB: 64, Passes: 1, Lanes: 1}}),
 	}
 	h.oauth = &oauth.Service{Store: h.Store, View: h.view, Proposer: h, Login: people, Now: h.Now}
 	h.user, _, err = people.Register(t.Context(), fsm.Origin{}, login.NewUser{Username: "Alice", Email: "alice@example.org", Password: password}, iam.Permissions{})

@@ -23,6 +23,7 @@ const (
 	labelGossip      = "keystone gossip v1"
 	labelSealing     = "keystone sealing v1"
 	labelFingerprint = "keystone sealing fingerprint v1"
+	labelAudit       = "keystone audit checkpoint v1"
 )
 
 const (

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/subtle"
 	"runtime"
+	"sync/atomic"
 	"time"
 
 	"github.com/keystone-auth/keystone/iam"
@@ -37,6 +38,7 @@ type Hasher struct {
 	heavy   chan struct{} // full while a hash runs that takes over twice the memory of the policy
 	line    chan struct{} // full when as many callers wait for that as may
 	nobody  phcHash
+	refused atomic.Uint64
 }
 
 // HasherStats is how busy a [Hasher] is.
@@ -143,7 +145,7 @@ func (h *Hasher) run(ctx context.Context, job phcHash, password string) ([]byte,
 		// for up to 1 GiB each; one of them at a time has to do. Who waits for that holds no ticket, or
 		// one account with such a hash could keep everybody else out.
 		if !admit(h.line) {
-			return nil, errBusy()
+			return nil, h.errBusy()
 		}
 		defer func() { <-h.line }()
 		if err := enter(ctx, h.heavy); err != nil {
@@ -152,7 +154,7 @@ func (h *Hasher) run(ctx context.Context, job phcHash, password string) ([]byte,
 		defer func() { <-h.heavy }()
 	}
 	if !admit(h.tickets) {
-		return nil, errBusy()
+		return nil, h.errBusy()
 	}
 	defer func() { <-h.tickets }()
 	if err := enter(ctx, h.workers); err != nil {
@@ -172,7 +174,11 @@ func admit(room chan struct{}) bool {
 	}
 }
 
-func errBusy() error {
+// Refused tells how many callers found the queue full.
+func (h *Hasher) Refused() uint64 { return h.refused.Load() }
+
+func (h *Hasher) errBusy() error {
+	h.refused.Add(1)
 	return iam.Unavailable(retryAfter, "Too many passwords are being checked on this node; try again in a moment.")
 }
 

@@ -25,6 +25,7 @@ func (d Digest) Equal(stored []byte) bool { return subtle.ConstantTimeCompare(d[
 const (
 	clientSecretPrefix  = "ksc_"
 	clusterSecretPrefix = "kss_"
+	ticketPrefix        = "kst_"
 )
 
 // NewClientSecret makes the secret of a confidential client: ksc_, 256 random bits and a checksum.
@@ -32,6 +33,14 @@ func NewClientSecret() string {
 	var raw [32]byte
 	_, _ = rand.Read(raw[:])
 	return withChecksum(clientSecretPrefix + base64.RawURLEncoding.EncodeToString(raw[:]))
+}
+
+// NewTicket makes a secret that is sent to a mailbox: kst_, 256 random bits and a checksum, in characters
+// that need no escape in a link.
+func NewTicket() string {
+	var raw [32]byte
+	_, _ = rand.Read(raw[:])
+	return withChecksum(ticketPrefix + base64.RawURLEncoding.EncodeToString(raw[:]))
 }
 
 // withChecksum appends six characters of CRC-32, which tell a mistyped secret and a chance match of a

@@ -22,9 +22,11 @@ type Steward struct {
 	Proposer fsm.Proposer
 	Sealer   *secret.Sealer
 	Settings iam.Settings // what this node's configuration asks of the whole cluster
+	// Notary signs the audit log. Nil: it is neither signed nor shortened.
+	Notary *secret.Notary
 	// SharedSecret signs in the compatible mode HS256. It is kept sealed in the state, so that only
 	// the node that leads needs to be told.
-	SharedSecret []byte
+	SharedSecret secret.Text
 	RotateEvery  time.Duration // age at which a signing key is replaced; 0 = never by itself
 	PublishFor   time.Duration // how long a new key is known before it signs
 	Every        time.Duration // between two rounds
@@ -54,7 +56,7 @@ func (s *Steward) round(ctx context.Context) error {
 	}
 	// One that fails keeps none of the others from its work.
 	var failed []error
-	for _, duty := range []func(context.Context) error{s.settle, s.keepKey, s.reseal, s.expire} {
+	for _, duty := range []func(context.Context) error{s.settle, s.keepKey, s.reseal, s.expire, s.keepAudit} {
 		failed = append(failed, duty(ctx))
 	}
 	return errors.Join(failed...)
@@ -121,11 +123,11 @@ func (s *Steward) keepKey(ctx context.Context) error {
 
 // keepShared brings in the shared secret when it is not the one that signs.
 func (s *Steward) keepShared(ctx context.Context, keys []iam.Key) error {
-	if len(s.SharedSecret) == 0 {
+	if s.SharedSecret.IsZero() {
 		return errors.New("JWT_ALGORITHM is HS256 and JWT_SECRET_KEY is not set on the node that leads: set it there")
 	}
 	now := s.Now()
-	key, err := token.ImportHS256(s.SharedSecret, now, now, s.Sealer.Seal)
+	key, err := token.ImportHS256([]byte(s.SharedSecret.Reveal()), now, now, s.Sealer.Seal)
 	if err != nil {
 		return err
 	}

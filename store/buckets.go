@@ -14,6 +14,11 @@ import (
 //	users_by_username        folded username → id
 //	users_by_email           folded e-mail → id
 //	users_by_role            role id, user id → user id
+//	users_by_created         time, user id → user id
+//	users_by_superuser       1, user id → user id, of superusers alone
+//	tickets                  purpose, user id → iam.Ticket
+//	tickets_by_digest        SHA-256 of the ticket → purpose, user id
+//	tickets_by_expiry        time, purpose, user id → purpose, user id
 //	roles                    id → iam.Role
 //	roles_by_name            name → id
 //	roles_by_scope           scope id, role id → role id
@@ -32,6 +37,7 @@ import (
 //	keys_by_expiry           time, kid → kid
 //	settings                 "settings" → iam.Settings
 //	audit                    sequence → iam.AuditEntry
+//	checkpoints              sequence → iam.AuditCheckpoint
 //	outcomes                 request id → Outcome
 //	outcomes_by_expiry       time, request id → request id
 var (
@@ -42,6 +48,16 @@ var (
 			{bucket: "users_by_username", unique: true, keys: func(u *iam.User) [][]byte { return folded(u.Username) }},
 			{bucket: "users_by_email", unique: true, keys: func(u *iam.User) [][]byte { return folded(u.Email) }},
 			{bucket: "users_by_role", keys: func(u *iam.User) [][]byte { return ids(u.Roles) }},
+			{bucket: "users_by_created", keys: func(u *iam.User) [][]byte { return [][]byte{timeKey(u.CreatedAt)} }},
+			{bucket: "users_by_superuser", keys: func(u *iam.User) [][]byte { return flagged(u.Superuser) }},
+		},
+	}
+	tickets = table[iam.Ticket]{
+		bucket: "tickets",
+		key:    func(t *iam.Ticket) []byte { return ticketKey(t.Purpose, t.User) },
+		indexes: []index[iam.Ticket]{
+			{bucket: "tickets_by_digest", unique: true, keys: func(t *iam.Ticket) [][]byte { return [][]byte{t.Digest} }},
+			{bucket: "tickets_by_expiry", keys: func(t *iam.Ticket) [][]byte { return instant(t.ExpiresAt) }},
 		},
 	}
 	roles = table[iam.Role]{
@@ -96,7 +112,11 @@ var (
 	}
 	audit = table[iam.AuditEntry]{
 		bucket: "audit",
-		key:    func(e *iam.AuditEntry) []byte { return binary.BigEndian.AppendUint64(nil, e.Sequence) },
+		key:    func(e *iam.AuditEntry) []byte { return sequenceKey(e.Sequence) },
+	}
+	checkpoints = table[iam.AuditCheckpoint]{
+		bucket: "checkpoints",
+		key:    func(c *iam.AuditCheckpoint) []byte { return sequenceKey(c.Sequence) },
 	}
 	outcomes = table[Outcome]{
 		bucket: "outcomes",
@@ -107,7 +127,7 @@ var (
 	}
 
 	// tables in the order in which Check and Load walk them.
-	tables = []anyTable{&users, &roles, &scopes, &clients, &sessions, &revocations, &keys, &settings, &audit, &outcomes}
+	tables = []anyTable{&users, &roles, &scopes, &clients, &sessions, &revocations, &keys, &settings, &audit, &outcomes, &checkpoints, &tickets}
 )
 
 const metaBucket = "meta"
@@ -154,6 +174,20 @@ func instant(t iam.Time) [][]byte {
 }
 
 func timeKey(t iam.Time) []byte { return binary.BigEndian.AppendUint64(nil, uint64(t)) }
+
+func sequenceKey(sequence uint64) []byte { return binary.BigEndian.AppendUint64(nil, sequence) }
+
+// flagged puts the rows that have a mark into an index, and no others.
+func flagged(marked bool) [][]byte {
+	if !marked {
+		return nil
+	}
+	return [][]byte{{1}}
+}
+
+func ticketKey(purpose iam.TicketPurpose, user iam.ID) []byte {
+	return append([]byte{byte(purpose)}, user[:]...)
+}
 
 func revocationKey(kind iam.RevocationKind, subject string) []byte {
 	return append([]byte{byte(kind)}, subject...)

@@ -1,8 +1,6 @@
 package store
 
 import (
-	"encoding/binary"
-
 	bolt "go.etcd.io/bbolt"
 
 	"github.com/keystone-auth/keystone/iam"
@@ -40,6 +38,21 @@ func (r *Reader) Users(after iam.ID, most int) []iam.User { return users.page(r,
 // UsersWithRole returns up to most holders of the role.
 func (r *Reader) UsersWithRole(role iam.ID, most int) []iam.User {
 	return users.under(r, "users_by_role", role[:], most)
+}
+
+// Superusers returns up to most of the users that hold every scope.
+func (r *Reader) Superusers(most int) []iam.User {
+	return users.under(r, "users_by_superuser", []byte{1}, most)
+}
+
+// Ticket returns the user's ticket for that purpose.
+func (r *Reader) Ticket(purpose iam.TicketPurpose, user iam.ID) (iam.Ticket, bool) {
+	return tickets.get(r, ticketKey(purpose, user))
+}
+
+// TicketByDigest returns the ticket of which that is the SHA-256.
+func (r *Reader) TicketByDigest(digest []byte) (iam.Ticket, bool) {
+	return tickets.by(r, "tickets_by_digest", digest)
 }
 
 // Role returns the role with that id.
@@ -127,7 +140,7 @@ func (r *Reader) Settings() (iam.Settings, bool) { return settings.get(r, []byte
 
 // Audit returns up to most audit entries after that sequence number, in order.
 func (r *Reader) Audit(after uint64, most int) []iam.AuditEntry {
-	return audit.page(r, binary.BigEndian.AppendUint64(nil, after), most)
+	return audit.page(r, sequenceKey(after), most)
 }
 
 // Outcome returns what the command with that request id came to, if it is still remembered.

@@ -17,7 +17,7 @@ import (
 
 // Format is the version of the file's layout. A file of a newer one is refused: an old program
 // would read it wrongly and then vote on what it misread.
-const Format = 1
+const Format = 2
 
 // Errors of Open.
 var (
@@ -38,6 +38,10 @@ type Meta struct {
 	Time               iam.Time  `cbor:"6,keyasint,omitempty"` // the state's own clock: never runs backwards
 	AuditSequence      uint64    `cbor:"7,keyasint,omitempty"` // of the last audit entry
 	Hash               stateHash `cbor:"8,keyasint"`
+
+	AuditHash iam.AuditHash `cbor:"9,keyasint,omitzero"` // of the last audit entry, which the next one carries
+	// Rows is how many rows each table has, for lists of a million rows that tell their length.
+	Rows map[string]uint64 `cbor:"10,keyasint,omitempty"`
 }
 
 // Change is one row as a transaction left it, or as it was before it was deleted.
@@ -120,21 +124,23 @@ func prepare(db *bolt.DB) error {
 		return ErrNewerFormat
 	case meta.Format == Format:
 		return db.View(complete)
-	case meta.Format != 0:
-		return fmt.Errorf("the data has format %d, which this Keystone cannot bring to its own format %d: nothing was changed", meta.Format, Format)
 	}
+	// A new file, or one of an earlier format: that lacks buckets and counts, and no row is another one.
 	return db.Update(func(tx *bolt.Tx) error {
 		if _, err := tx.CreateBucketIfNotExists([]byte(metaBucket)); err != nil {
 			return err
 		}
+		rows := map[string]uint64{}
 		for _, t := range tables {
-			for _, name := range t.buckets() {
-				if _, err := tx.CreateBucketIfNotExists([]byte(name)); err != nil {
-					return err
-				}
+			if err := t.reindex(tx); err != nil {
+				return err
+			}
+			if n := t.count(tx); n > 0 {
+				rows[t.buckets()[0]] = n
 			}
 		}
-		return writeMeta(tx, Meta{Format: Format})
+		meta.Format, meta.Rows = Format, rows
+		return writeMeta(tx, meta)
 	})
 }
 
@@ -228,7 +234,7 @@ func (s *Store) Meta() (meta Meta, err error) {
 }
 
 // Check compares every row with its indexes both ways, the running hash with one made from the rows,
-// and the file's own pages. It names the first fault.
+// the audit entries with each other, and the file's own pages. It names the first fault.
 func (s *Store) Check() error {
 	return s.View(func(r *Reader) error {
 		for err := range r.tx.Check() {
@@ -244,8 +250,17 @@ func (s *Store) Check() error {
 		if err := readMeta(r.tx, &meta); err != nil {
 			return err
 		}
+		if err := r.followAudit(new(iam.AuditChain), meta); err != nil {
+			return err
+		}
 		if meta.Hash != hash {
 			return fmt.Errorf("the state hash %x does not fit the rows, whose hash is %x", meta.Hash, hash)
+		}
+		for _, t := range tables {
+			name := t.buckets()[0]
+			if n := t.count(r.tx); n != meta.Rows[name] {
+				return fmt.Errorf("%s: the header counts %d rows, and there are %d", name, meta.Rows[name], n)
+			}
 		}
 		return nil
 	})

@@ -31,6 +31,8 @@ type anyTable interface {
 	each(tx *bolt.Tx, fn func(row any)) error
 	expire(tx *Tx, before []byte, most int) int
 	expired(tx *bolt.Tx, before []byte) bool
+	count(tx *bolt.Tx) uint64
+	reindex(tx *bolt.Tx) error
 }
 
 func (t *table[V]) buckets() []string {
@@ -110,6 +112,8 @@ func (t *table[V]) put(tx *Tx, row V) {
 	if old := rows.Get(key); old != nil {
 		tx.hash.toggle(t.bucket, key, old)
 		t.unindex(tx, key, old)
+	} else {
+		tx.counted(t.bucket, +1)
 	}
 	for i := range t.indexes {
 		ix := &t.indexes[i]
@@ -139,6 +143,7 @@ func (t *table[V]) remove(tx *Tx, key []byte) {
 	tx.hash.toggle(t.bucket, key, old)
 	row := t.unindex(tx, key, old)
 	tx.fail(rows.Delete(key))
+	tx.counted(t.bucket, -1)
 	tx.changes = append(tx.changes, Change{Row: row, Deleted: true})
 }
 

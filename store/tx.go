@@ -18,11 +18,27 @@ func (tx *Tx) Err() error { return tx.err }
 // StateHash returns the hash of all rows as this transaction has left them so far.
 func (tx *Tx) StateHash() [32]byte { return tx.hash }
 
+// counted keeps the number of a table's rows.
+func (tx *Tx) counted(bucket string, more int) {
+	if tx.Meta.Rows == nil {
+		tx.Meta.Rows = map[string]uint64{}
+	}
+	tx.Meta.Rows[bucket] += uint64(more) // two's complement: -1 counts down
+}
+
 // PutUser writes a user.
 func (tx *Tx) PutUser(u iam.User) { users.put(tx, u) }
 
 // DeleteUser removes a user's row; sessions and revocations are the caller's business.
 func (tx *Tx) DeleteUser(id iam.ID) { users.remove(tx, id[:]) }
+
+// PutTicket writes a ticket, in the place of the user's one for the same purpose.
+func (tx *Tx) PutTicket(t iam.Ticket) { tickets.put(tx, t) }
+
+// DeleteTicket removes a user's ticket, if there is one.
+func (tx *Tx) DeleteTicket(purpose iam.TicketPurpose, user iam.ID) {
+	tickets.remove(tx, ticketKey(purpose, user))
+}
 
 // PutRole writes a role.
 func (tx *Tx) PutRole(r iam.Role) { roles.put(tx, r) }
@@ -54,13 +70,18 @@ func (tx *Tx) PutRevocation(r iam.Revocation) { revocations.put(tx, r) }
 // PutKey writes a signing key.
 func (tx *Tx) PutKey(k iam.Key) { keys.put(tx, k) }
 
+// DeleteKey forgets a signing key.
+func (tx *Tx) DeleteKey(kid string) { keys.remove(tx, []byte(kid)) }
+
 // PutSettings writes the settings.
 func (tx *Tx) PutSettings(s iam.Settings) { settings.put(tx, s) }
 
-// AppendAudit adds an entry under the next sequence number.
+// AppendAudit adds an entry under the next sequence number, chained to the one before.
 func (tx *Tx) AppendAudit(e iam.AuditEntry) {
 	tx.Meta.AuditSequence++
-	e.Sequence = tx.Meta.AuditSequence
+	e.Sequence, e.Previous = tx.Meta.AuditSequence, tx.Meta.AuditHash
+	e.Hash = e.Sum()
+	tx.Meta.AuditHash = e.Hash
 	audit.put(tx, e)
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/keystone-auth/keystone/cmd/keystone/node"
 	"github.com/keystone-auth/keystone/iam"
 	"github.com/keystone-auth/keystone/limit"
+	"github.com/keystone-auth/keystone/secret"
 )
 
 // Config is everything that a person can set about a node.
@@ -27,11 +28,15 @@ type Config struct {
 	Limits      limit.Set
 	NoRateLimit bool
 	LogLevel    slog.Level
-	LogFormat   string // json or text; empty = text on a terminal
+	LogFormat   string // json, text or auto: text on a terminal
+	Debug       bool
+	File        string      // the YAML file
+	DatabaseURL secret.Text // of import and export; a node uses none
+	Mail        mailConfig
 }
 
-// setting is one thing that can be set: by a flag of `keystone serve`, by the environment, or by its
-// default, in this order.
+// setting is one thing that can be set: by a flag of `keystone serve`, by the environment, by the file
+// that --config names, or by its default, in this order.
 type setting struct {
 	flag   string // without hyphens; empty where the environment alone sets it
 	env    string
@@ -39,58 +44,86 @@ type setting struct {
 	doc    string // for the help
 	want   string // what a value looks like; empty where set says so itself, of cluster secrets
 	secret bool   // never shown; may come from the file that env_FILE names
+	list   bool   // several values with commas between, which may be a list in a file
 	set    func(c *Config, value string) error
 }
 
-// configOf reads the flags that were given and the environment into a Config.
+// resolution is what came of all places where settings come from.
+type resolution struct {
+	config   Config
+	values   []value // in the order of the table
+	problems []error // one sentence each
+}
+
+// configOf reads the flags that were given, the environment and the file into a Config. Of several
+// problems the error tells the first, and that there are more.
 func configOf(flags *pflag.FlagSet, environ []string) (Config, error) {
-	env := environment(environ)
-	c := Config{Limits: limit.Defaults()}
+	r := resolve(flags, environ)
+	switch len(r.problems) {
+	case 0:
+		return r.config, nil
+	case 1:
+		return r.config, r.problems[0]
+	}
+	return r.config, fmt.Errorf("%w (and %d more: keystone config check lists all)", r.problems[0], len(r.problems)-1)
+}
+
+// resolve goes through the table, and names everything that is wrong.
+func resolve(flags *pflag.FlagSet, environ []string) resolution {
+	from, problems := openSources(flags, environ)
+	r := resolution{config: Config{Limits: limit.Defaults()}, problems: problems}
+	bad := map[string]bool{}
 	for _, s := range settings {
-		source, value, err := s.find(flags, env)
+		v, err := from.find(s)
+		if err == nil && v.text != "" {
+			if err = s.set(&r.config, v.text); err != nil {
+				err = s.complaint(v.name, v.text, err)
+			}
+		}
 		if err != nil {
-			return c, err
+			bad[s.env] = true
+			r.problems = append(r.problems, err)
 		}
-		if value == "" {
-			continue
+		r.values = append(r.values, v)
+	}
+	r.settleAddress()
+	for _, c := range consequences {
+		if slices.ContainsFunc(c.of, func(env string) bool { return bad[env] }) {
+			continue // it would say of a value what was said already
 		}
-		if err := s.set(&c, value); err != nil {
-			return c, s.complaint(source, value, err)
+		if err := c.settle(&r.config); err != nil {
+			r.problems = append(r.problems, err)
 		}
 	}
-	return c, c.finish()
+	return r
 }
 
-func environment(environ []string) map[string]string {
-	env := map[string]string{}
-	for _, pair := range environ {
-		name, value, _ := strings.Cut(pair, "=")
-		env[name] = value
-	}
-	return env
+// valueOf finds the value of a setting by its variable.
+func (r *resolution) valueOf(env string) value {
+	i := slices.IndexFunc(settings, func(s setting) bool { return s.env == env })
+	return r.values[i]
 }
 
-// find returns the value that counts, and what a person would call the place where it came from. An
-// empty variable counts as none: compose files hand on what is not set that way.
-func (s setting) find(flags *pflag.FlagSet, env map[string]string) (source, value string, err error) {
-	if f := flags.Lookup(s.flag); s.flag != "" && f != nil && f.Changed {
-		return "--" + s.flag, f.Value.String(), nil
+// settleAddress puts the API's address together. KEYSTONE_HTTP counts before HOST and PORT, but in the
+// file it does not count before either of them in the environment.
+func (r *resolution) settleAddress() {
+	c := &r.config
+	whole := r.valueOf("KEYSTONE_HTTP")
+	if c.Node.HTTP = c.HTTP; whole.text == "" {
+		c.Node.HTTP = net.JoinHostPort(c.Host, c.Port)
+		return
 	}
-	value = env[s.env]
-	if path := env[s.env+"_FILE"]; s.secret && path != "" {
-		if value != "" {
-			return "", "", fmt.Errorf("%s and %s_FILE are both set: unset one of them", s.env, s.env)
-		}
-		text, err := os.ReadFile(path)
-		if err != nil {
-			return "", "", fmt.Errorf("%s_FILE names a file that cannot be read: %w: name one that this user may read, or unset it", s.env, err)
-		}
-		return s.env + "_FILE", strings.TrimRight(string(text), "\r\n"), nil
+	host, port, err := net.SplitHostPort(c.HTTP)
+	if err != nil {
+		return
 	}
-	if value == "" {
-		value = s.std
+	if v := r.valueOf("HOST"); v.level > whole.level {
+		host = v.text
 	}
-	return s.env, value, nil
+	if v := r.valueOf("PORT"); v.level > whole.level {
+		port = v.text
+	}
+	c.Node.HTTP = net.JoinHostPort(host, port)
 }
 
 // complaint is the sentence about a value that cannot be used.
@@ -107,28 +140,50 @@ func (s setting) complaint(source, value string, err error) error {
 	return fmt.Errorf("%s must be %s, and is %q", source, s.want, value)
 }
 
-// finish fills in what follows from other settings and refuses what does not fit together.
-func (c *Config) finish() error {
-	n := &c.Node
-	if n.HTTP = c.HTTP; n.HTTP == "" {
-		n.HTTP = net.JoinHostPort(c.Host, c.Port)
-	}
-	if !c.NoRateLimit {
-		n.Limits = &c.Limits
-	}
-	if n.Settings.Algorithm == "HS256" && len(n.SharedKey) == 0 {
-		return errors.New("JWT_ALGORITHM=HS256 signs with a key that other services share: set JWT_SECRET_KEY or JWT_SECRET_KEY_FILE to it")
-	}
-	if err := n.Hasher.Params.Check(); err != nil {
-		return fmt.Errorf("KEYSTONE_ARGON2_MEMORY_KIB, _PASSES and _LANES do not fit together: %w", err)
-	}
-	if n.Policy.MinLength > n.Policy.MaxLength {
-		return errors.New("PASSWORD_MIN_LENGTH must not be over PASSWORD_MAX_LENGTH: no password could be chosen")
-	}
-	if err := n.Settings.Check(); err != nil {
-		return fmt.Errorf("the settings do not fit together: %s", sentence(err))
-	}
-	return c.finishCluster()
+// consequences are what follows from several settings together, and what does not fit together. Each
+// names the settings that it looks at.
+var consequences = []struct {
+	of     []string
+	settle func(*Config) error
+}{
+	{nil, func(c *Config) error {
+		if !c.NoRateLimit {
+			c.Node.Limits = &c.Limits
+		}
+		if c.Debug {
+			c.LogLevel = slog.LevelDebug
+		}
+		return nil
+	}},
+	{[]string{"JWT_ALGORITHM", "JWT_SECRET_KEY"}, func(c *Config) error {
+		if c.Node.Settings.Algorithm == "HS256" && c.Node.SharedKey.IsZero() {
+			return errors.New("JWT_ALGORITHM=HS256 signs with a key that other services share: set JWT_SECRET_KEY or JWT_SECRET_KEY_FILE to it")
+		}
+		return nil
+	}},
+	{[]string{"KEYSTONE_ARGON2_MEMORY_KIB", "KEYSTONE_ARGON2_PASSES", "KEYSTONE_ARGON2_LANES"}, func(c *Config) error {
+		if err := c.Node.Hasher.Params.Check(); err != nil {
+			return fmt.Errorf("KEYSTONE_ARGON2_MEMORY_KIB, _PASSES and _LANES do not fit together: %w", err)
+		}
+		return nil
+	}},
+	{[]string{"PASSWORD_MIN_LENGTH", "PASSWORD_MAX_LENGTH"}, func(c *Config) error {
+		if c.Node.Policy.MinLength > c.Node.Policy.MaxLength {
+			return errors.New("PASSWORD_MIN_LENGTH must not be over PASSWORD_MAX_LENGTH: no password could be chosen")
+		}
+		return nil
+	}},
+	{
+		[]string{"JWT_ISSUER", "JWT_ALGORITHM", "ACCESS_TOKEN_EXPIRE_MINUTES", "REFRESH_TOKEN_EXPIRE_DAYS", "SERVICE_TOKEN_EXPIRE_MINUTES", "DEFAULT_USER_ROLE"},
+		func(c *Config) error {
+			if err := c.Node.Settings.Check(); err != nil {
+				return fmt.Errorf("the settings do not fit together: %s", sentence(err))
+			}
+			return nil
+		},
+	},
+	{[]string{"KEYSTONE_NAME", "KEYSTONE_CLUSTER", "KEYSTONE_ADVERTISE", "KEYSTONE_INITIAL", "KEYSTONE_JOIN"}, (*Config).finishCluster},
+	{mailSettings, (*Config).finishMail},
 }
 
 // machineName is this machine's name as far as it can be the name of a node. A lone node is not
@@ -225,11 +280,6 @@ func sentence(err error) string {
 // versions, and what to tell those who do.
 var notUsed = []struct{ env, why string }{
 	{"REDIS_URL", "not needed: Keystone has no cache beside it"},
-	{"ALLOWED_ORIGINS", "not used by this version"},
-	{"ALLOWED_HOSTS", "not used by this version"},
-	{"PASSWORD_PREVENT_REUSE_COUNT", "not used by this version"},
-	{"PASSWORD_MAX_AGE_DAYS", "not used by this version"},
-	{"DEBUG", "not used: set LOG_LEVEL=debug for more log lines"},
 }
 
 // fromOrchestrator matches what orchestrators set for a service called keystone.
@@ -250,14 +300,29 @@ func remarks(environ []string) []string {
 			}
 		}
 		if strings.HasPrefix(name, "KEYSTONE_") && !known(name) && !fromOrchestrator.MatchString(name) {
-			out = append(out, name+" is no setting of Keystone and has no effect: see keystone help environment")
+			out = append(out, name+" is no setting of Keystone and has no effect: "+suggestion(name))
 		}
 	}
 	return out
 }
 
+// suggestion is what to do about a name that is not known.
+func suggestion(name string) string {
+	var names []string
+	for _, s := range settings {
+		names = append(names, s.env)
+		if s.secret {
+			names = append(names, s.env+"_FILE")
+		}
+	}
+	if meant := nearest(name, names); meant != "" {
+		return "was " + meant + " meant?"
+	}
+	return "see keystone help environment"
+}
+
 func known(env string) bool {
-	return slices.ContainsFunc(settings, func(s setting) bool {
+	return env == tokenVariable || slices.ContainsFunc(settings, func(s setting) bool {
 		return s.env == env || s.secret && s.env+"_FILE" == env
 	})
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -137,7 +138,7 @@ func TestRefusals(t *testing.T) {
 	f("", "KEYSTONE_SECRET_PREVIOUS=hunter2", "KEYSTONE_SECRET_PREVIOUS: ")
 	f("", "RATE_LIMIT_LOGIN=often", "RATE_LIMIT_LOGIN must be a rate such as 5/minute")
 	f("", "LOG_LEVEL=loud", "LOG_LEVEL must be debug, info, warning or error")
-	f("", "LOG_FORMAT=xml", "LOG_FORMAT must be json or text")
+	f("", "LOG_FORMAT=xml", "LOG_FORMAT must be json, text or auto")
 	f("", "PORT=http", "PORT must be a port number")
 	f("", "PORT=65536", "PORT must be a port number")
 	f("", "MAX_LOGIN_ATTEMPTS=-1", "MAX_LOGIN_ATTEMPTS must be")
@@ -162,6 +163,9 @@ func TestRefusals(t *testing.T) {
 	f("--name a --initial a=10.0.0.1:7400 --cluster :7401", "", "--initial says that a is at 10.0.0.1:7400, and --cluster says :7401")
 	f("--name a --initial a=10.0.0.1:7400 --advertise 10.0.0.2:7400", "", "--initial says that a is at 10.0.0.1:7400, and --advertise says 10.0.0.2:7400")
 	f("--name a --initial a=10.0.0.1:7400 --cluster :7400,10.0.0.2:7400", "", "--initial says that a is at 10.0.0.1:7400, and --cluster says 10.0.0.2:7400")
+	for _, proxies := range []string{"proxy", "10.0.0.0/33", "0.0.0.0/0", "::/0", "10.0.0.1,", "fe80::1%eth0", "::ffff:0:0/96", "10.0.0.1:80"} {
+		f("", "KEYSTONE_TRUSTED_PROXIES="+proxies, "KEYSTONE_TRUSTED_PROXIES must be addresses and networks such as 10.0.0.7,192.168.0.0/16")
+	}
 	for _, url := range []string{"auth.example.com", "ftp://auth.example.com", "https://", "https://auth.example.com/auth", "https://auth.example.com?x", "https://auth.example.com#x", "https://me@auth.example.com", "https://auth.example.com//"} {
 		f("", "KEYSTONE_PUBLIC_URL="+url, "KEYSTONE_PUBLIC_URL must be a URL without a path such as https://auth.example.com")
 	}
@@ -174,6 +178,19 @@ func TestRefusals(t *testing.T) {
 	f("--cluster 0.0.0.0:7400 --join 10.0.0.1:7400", "", "the other nodes cannot reach this one at 0.0.0.0:7400")
 	f("--cluster :7400", "", "the other nodes cannot reach this one at :7400")
 	f("--cluster 10.0.0.1:7400,10.0.0.2:7400 --advertise 10.0.0.3:7400", "", "--cluster and --advertise name two addresses")
+}
+
+func TestTrustedProxies(t *testing.T) {
+	c, err := load(t, "", "KEYSTONE_TRUSTED_PROXIES=10.0.0.7, 192.168.5.0/16,2001:db8::/32,::ffff:172.16.0.0/108,::1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := fmt.Sprint(c.Node.TrustedProxies), "[10.0.0.7/32 192.168.0.0/16 2001:db8::/32 172.16.0.0/12 ::1/128]"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	if c, err := load(t, ""); err != nil || len(c.Node.TrustedProxies) != 0 {
+		t.Errorf("without the setting %v are trusted, %v", c.Node.TrustedProxies, err)
+	}
 }
 
 // TestTextsOfOneLine looks at values which a shell or a file made longer than they were meant to be.

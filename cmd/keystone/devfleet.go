@@ -106,7 +106,8 @@ func (f *fleet) arguments(n devNode) []string {
 // where it is.
 func nodeEnvironment(environ []string) []string {
 	own := []string{"HOST", "PORT", "KEYSTONE_SECRET", "KEYSTONE_SECRET_FILE", "KEYSTONE_SECRET_PREVIOUS", "KEYSTONE_SECRET_PREVIOUS_FILE"}
-	logFormat := false
+	own = append(own, tokenVariable, "DATABASE_URL", "DATABASE_URL_FILE", "REDIS_URL") // secrets that no node needs
+	logFormat, mail := false, false
 	var out []string
 	for _, pair := range environ {
 		name, value, _ := strings.Cut(pair, "=")
@@ -115,7 +116,11 @@ func nodeEnvironment(environ []string) []string {
 			continue
 		}
 		logFormat = logFormat || name == "LOG_FORMAT" && value != ""
+		mail = mail || strings.HasPrefix(name, "KEYSTONE_SMTP_") && value != "" || name == "KEYSTONE_MAIL_TO_LOG" && value != ""
 		out = append(out, pair)
+	}
+	if !mail {
+		out = append(out, "KEYSTONE_MAIL_TO_LOG=true") // on one's own machine, in a log that nobody else may read
 	}
 	if !logFormat {
 		out = append(out, "LOG_FORMAT=text")

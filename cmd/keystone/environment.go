@@ -11,7 +11,7 @@ import (
 // environmentTopic is the help page of everything that the environment sets.
 func environmentTopic() *cobra.Command {
 	var page strings.Builder
-	page.WriteString("What `keystone serve` takes from the environment. A flag counts before a variable, a variable\nbefore the default. An empty variable counts as none.\n")
+	page.WriteString(environmentIntroduction)
 	for _, s := range settings {
 		page.WriteString("\n  " + s.env)
 		if s.secret {
@@ -29,6 +29,12 @@ func environmentTopic() *cobra.Command {
 	return &cobra.Command{Use: "environment", Short: "What can be set by the environment", Long: page.String()}
 }
 
+const environmentIntroduction = `What "keystone serve" takes from the environment. A flag counts before a variable, a variable before a
+line of the file that --config or KEYSTONE_CONFIG names, and that before the default. An empty variable
+counts as none. In the file, which is YAML, a setting has the name of its variable in lower case; of a
+secret the file holds jwt_secret_key_file and the like alone, the name of a file with the secret.
+`
+
 // addFlags gives the flag set the flags of those settings; none named means all that have one.
 func addFlags(flags *pflag.FlagSet, names ...string) {
 	for _, s := range settings {
@@ -39,6 +45,12 @@ func addFlags(flags *pflag.FlagSet, names ...string) {
 			flags.Bool(s.flag, s.std == "true", s.doc)
 		} else {
 			flags.String(s.flag, s.std, s.doc)
+		}
+		switch s.flag { // what a shell completes
+		case "config":
+			_ = flags.SetAnnotation(s.flag, cobra.BashCompFilenameExt, []string{"yaml", "yml"})
+		case "data":
+			_ = flags.SetAnnotation(s.flag, cobra.BashCompSubdirsInDir, []string{})
 		}
 	}
 }

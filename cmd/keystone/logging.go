@@ -13,8 +13,8 @@ import (
 func newLogger(w io.Writer, c Config) *slog.Logger {
 	file, isFile := w.(*os.File)
 	terminal := isFile && isatty.IsTerminal(file.Fd())
-	if c.LogFormat == "text" || c.LogFormat == "" && terminal {
-		return slog.New(tint.NewTextHandler(w, &tint.Options{Level: c.LogLevel, NoColor: !terminal}))
+	if c.LogFormat == "text" || c.LogFormat != "json" && terminal {
+		return slog.New(tint.NewTextHandler(w, &tint.Options{Level: c.LogLevel, NoColor: !terminal, ReplaceAttr: redact}))
 	}
-	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: c.LogLevel}))
+	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: c.LogLevel, ReplaceAttr: redact}))
 }

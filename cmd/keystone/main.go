@@ -22,7 +22,7 @@ func main() { os.Exit(run()) }
 // run is the program; its result is the exit code.
 func run() int {
 	if err := rootCommand().ExecuteContext(context.Background()); err != nil {
-		fmt.Fprintln(os.Stderr, "keystone: "+sentence(err))
+		fmt.Fprintln(os.Stderr, "keystone: "+scrub(sentence(err)))
 		return 1
 	}
 	return 0
@@ -41,8 +41,11 @@ To run a node:  keystone serve     alone on 127.0.0.1:8000, unless it is told mo
 		SilenceErrors: true,
 	}
 	root.SetFlagErrorFunc(flagError)
-	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(serveCommand(), devCommand(), adminCommand(), clusterCommand(), healthCommand(), secretCommand(), versionCommand(), environmentTopic())
+	root.AddCommand(configCommand(), completionCommand())
+	root.AddCommand(auditCommand())
+	root.AddCommand(userCommand(), sessionCommand())
+	root.AddCommand(clientCommand(), roleCommand(), scopeCommand(), keyCommand())
 	root.AddCommand(openapiCommand())
 	return root
 }

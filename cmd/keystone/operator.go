@@ -101,10 +101,14 @@ func errNoNode(folder string) error {
 }
 
 func dataFolder(flags *pflag.FlagSet) (string, error) {
+	from, problems := openSources(flags, os.Environ())
+	if len(problems) > 0 {
+		return "", problems[0]
+	}
 	for _, s := range settings {
 		if s.flag == "data" {
-			_, value, err := s.find(flags, environment(os.Environ()))
-			return value, err
+			v, err := from.find(s)
+			return v.text, err
 		}
 	}
 	return "", errors.New("BUG: there is no setting for the data folder")

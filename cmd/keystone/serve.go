@@ -33,7 +33,7 @@ Nodes of a cluster share one secret, which KEYSTONE_SECRET or the file named by 
 gives to each (see keystone secret new). The first nodes are started with the same --initial list; more
 nodes enter with --join. A node remembers its cluster: both lists count on its first start alone.
 
-Everything else is set by the environment: see keystone help environment.
+Everything else is set by the environment or by a YAML file: see keystone help environment.
 The first administrator is made with keystone admin create.`,
 		Example: `  keystone serve
 
@@ -41,7 +41,8 @@ The first administrator is made with keystone admin create.`,
   keystone serve --name a --cluster 10.0.0.7:7400 --http 10.0.0.7:8000 \
     --initial a=10.0.0.7:7400,b=10.0.0.8:7400,c=10.0.0.9:7400
 
-  keystone serve --name d --cluster 10.0.0.10:7400 --join 10.0.0.7:7400`,
+  keystone serve --name d --cluster 10.0.0.10:7400 --join 10.0.0.7:7400
+  keystone serve --config /etc/keystone.yaml`,
 		Args: cobra.NoArgs,
 	}
 	addFlags(cmd.Flags())
@@ -64,8 +65,8 @@ func serve(ctx context.Context, c Config, logs io.Writer) error {
 	c.Node.Logger, c.Node.Version = log, programVersion()
 	var dying sync.Mutex
 	c.Node.Fatal = func(err error) {
-		dying.Lock()                                   // for good: the first reason is the one that counts
-		fmt.Fprintln(logs, "keystone: "+sentence(err)) // as every error that ends the program
+		dying.Lock()                                          // for good: the first reason is the one that counts
+		fmt.Fprintln(logs, "keystone: "+scrub(sentence(err))) // as every error that ends the program
 		os.Exit(1)
 	}
 	signals := make(chan os.Signal, 2)

@@ -18,9 +18,11 @@ import (
 	"github.com/keystone-auth/keystone/secret"
 )
 
-// settings is the table from which the flags of `keystone serve`, the environment and the help come.
-// A new setting is one row.
+// settings is the table from which the flags of `keystone serve`, the environment, the keys of the YAML
+// file, `keystone config`, the help and docs/configuration.md come. A new setting is one row, and
+// `make docs`.
 var settings = []setting{
+	configRow(),
 	{
 		flag: "name", env: "KEYSTONE_NAME", doc: "name of this node, unique in its cluster (default: the machine's name; for a lone node keystone)",
 		want: "1 to 63 letters, digits, dots, hyphens or underscores",
@@ -48,6 +50,8 @@ var settings = []setting{
 			return err
 		},
 	},
+	allowedOrigins(),
+	allowedHosts(),
 	{
 		env: "KEYSTONE_PUBLIC_URL", doc: "how clients reach the cluster, for /.well-known/oauth-authorization-server (default: as each request names the server)",
 		want: "a URL without a path such as https://auth.example.com",
@@ -67,11 +71,13 @@ var settings = []setting{
 		flag: "initial", env: "KEYSTONE_INITIAL", doc: "the nodes that form a new cluster, name=host:port with commas between; the same list on each",
 		want: "a list such as a=10.0.0.7:7400,b=10.0.0.8:7400,c=10.0.0.9:7400 in which no name or address comes twice",
 		set:  initialNodes,
+		list: true,
 	},
 	{
 		flag: "join", env: "KEYSTONE_JOIN", doc: "nodes of the cluster to enter, host:port with commas between; one that answers is enough",
 		want: "addresses such as 10.0.0.7:7400,10.0.0.8:7400",
 		set:  joinAddresses,
+		list: true,
 	},
 	{
 		env: "KEYSTONE_SECRET", secret: true, doc: "the cluster secret, the same on every node; a lone node makes its own and keeps it in the data folder",
@@ -85,6 +91,11 @@ var settings = []setting{
 		set: previousSecrets,
 	},
 	{
+		env: "KEYSTONE_TRUSTED_PROXIES", doc: "proxies in front of the API whose X-Forwarded-For or Forwarded header says who asks, with commas between",
+		want: "addresses and networks such as 10.0.0.7,192.168.0.0/16,2001:db8::/32, none of which is everybody",
+		set:  trustedProxies,
+	},
+	{
 		flag: "no-rate-limit", env: "KEYSTONE_NO_RATE_LIMIT", std: "false", doc: "switch all rate limits off, for tests and measurements",
 		want: "true or false",
 		set:  boolean(func(c *Config) *bool { return &c.NoRateLimit }),
@@ -95,10 +106,12 @@ var settings = []setting{
 		set:  logLevel,
 	},
 	{
-		env: "LOG_FORMAT", doc: "json or text (default: text on a terminal, else json)",
-		want: "json or text",
-		set:  text(func(c *Config) *string { return &c.LogFormat }, regexp.MustCompile(`^(json|text)$`)),
+		env: "LOG_FORMAT", std: "auto", doc: "json, text, or auto: text on a terminal, else json",
+		want: "json, text or auto",
+		set:  text(func(c *Config) *string { return &c.LogFormat }, regexp.MustCompile(`^(json|text|auto)$`)),
 	},
+	debugRow(),
+	metricsToken(),
 	{
 		env: "JWT_ISSUER", std: "keystone-auth", doc: "issuer of the tokens, and their audience where the client has none",
 		want: "1 to 255 characters without spaces and line breaks, such as keystone-auth or https://auth.example.com",
@@ -116,7 +129,7 @@ var settings = []setting{
 		env: "JWT_SECRET_KEY", secret: true, doc: "key of JWT_ALGORITHM=HS256, shared with the services that verify tokens by themselves",
 		want: "at least 32 bytes (RFC 7518 §3.2)",
 		set: func(c *Config, v string) error {
-			c.Node.SharedKey = []byte(v)
+			c.Node.SharedKey = secret.NewText(v)
 			return refuse(len(v) < 32)
 		},
 	},
@@ -182,11 +195,87 @@ var settings = []setting{
 	required("LOWERCASE", "a lower-case letter", func(p *login.Policy) *bool { return &p.RequireLower }),
 	required("DIGITS", "a digit", func(p *login.Policy) *bool { return &p.RequireDigit }),
 	required("SPECIAL", "a special character", func(p *login.Policy) *bool { return &p.RequireSpecial }),
+	{
+		env: "PASSWORD_PREVENT_REUSE_COUNT", std: "5", doc: "how many of a person's last passwords cannot be chosen again; 0 = all can",
+		want: "a whole number from 0 to 25",
+		set:  count(func(c *Config) *int { return &c.Node.Policy.PreventReuse }, 0, iam.MaxPreviousHashes+1),
+	},
+	{
+		env: "PASSWORD_MAX_AGE_DAYS", std: "0", doc: "age from which a password logs in no more and has to be reset; 0 = never",
+		want: "a whole number of days from 0 to 3650, such as 365",
+		set: func(c *Config, v string) error {
+			var days int
+			err := count(func(*Config) *int { return &days }, 0, 3650)(c, v)
+			c.Node.Policy.MaxAge = time.Duration(days) * 24 * time.Hour
+			return err
+		},
+	},
+	{
+		env: "KEYSTONE_SMTP_HOST", doc: "mail server that sends password resets and e-mail verifications (default: nothing is sent)",
+		want: "a host name such as smtp.example.com",
+		set:  text(func(c *Config) *string { return &c.Mail.SMTP.Host }, hostForm),
+	},
+	{
+		env: "KEYSTONE_SMTP_PORT", doc: "its port (default 587; with KEYSTONE_SMTP_TLS=tls 465; with none 25)",
+		want: "a port number from 1 to 65535",
+		set:  count(func(c *Config) *int { return &c.Mail.SMTP.Port }, 1, 65535),
+	},
+	{
+		env: "KEYSTONE_SMTP_TLS", std: login.TLSStart, doc: "how the connection to it is protected: starttls, tls from the first byte on, or none",
+		want: "starttls, tls or none",
+		set:  text(func(c *Config) *string { return &c.Mail.SMTP.TLS }, regexp.MustCompile(`^(starttls|tls|none)$`)),
+	},
+	{
+		env: "KEYSTONE_SMTP_USERNAME", doc: "name to log in to it with (default: none)",
+		set: text(func(c *Config) *string { return &c.Mail.SMTP.Username }, nil),
+	},
+	{
+		env: "KEYSTONE_SMTP_PASSWORD", secret: true, doc: "and the password",
+		want: "the password of KEYSTONE_SMTP_USERNAME",
+		set: func(c *Config, v string) error {
+			c.Mail.SMTP.Password = secret.NewText(v)
+			return nil
+		},
+	},
+	{
+		env: "KEYSTONE_SMTP_FROM", doc: "address from which messages come; needed with KEYSTONE_SMTP_HOST",
+		want: "an address such as no-reply@example.com or Example <no-reply@example.com>",
+		set: func(c *Config, v string) error {
+			c.Mail.SMTP.From = v
+			return login.CheckFrom(v)
+		},
+	},
+	{
+		env: "KEYSTONE_PASSWORD_RESET_URL", doc: "your page for a new password, which posts the token to /api/v1/users/password-reset/confirm (default: the message holds the token alone)",
+		want: "a URL that holds {token}, such as https://app.example.com/reset?token={token}",
+		set:  linkTemplate(func(c *Config) *string { return &c.Node.Links.Reset }),
+	},
+	{
+		env: "KEYSTONE_EMAIL_VERIFICATION_URL", doc: "your page that posts the token to /api/v1/users/email-verification/confirm (default: the message holds the token alone)",
+		want: "a URL that holds {token}, such as https://app.example.com/verify?token={token}",
+		set:  linkTemplate(func(c *Config) *string { return &c.Node.Links.Verify }),
+	},
+	{
+		env: "KEYSTONE_MAIL_TO_LOG", std: "false", doc: "write messages, with the secrets that they hold, to the log instead; for tests on one's own machine",
+		want: "true or false",
+		set:  boolean(func(c *Config) *bool { return &c.Mail.ToLog }),
+	},
 	rate("RATE_LIMIT_LOGIN", "logins", func(s *limit.Set) *limit.Limit { return &s.Login }),
 	rate("RATE_LIMIT_REGISTER", "registrations", func(s *limit.Set) *limit.Limit { return &s.Register }),
 	rate("RATE_LIMIT_REFRESH", "refreshes", func(s *limit.Set) *limit.Limit { return &s.Refresh }),
 	rate("RATE_LIMIT_SERVICE_TOKEN", "service tokens", func(s *limit.Set) *limit.Limit { return &s.ServiceToken }),
+	rate("KEYSTONE_RATE_LIMIT_MAIL", "requests that end in a message to somebody", func(s *limit.Set) *limit.Limit { return &s.Mail }),
 	rate("RATE_LIMIT_API", "all other requests", func(s *limit.Set) *limit.Limit { return &s.API }),
+	{
+		env: "KEYSTONE_AUDIT_KEEP_DAYS", std: "365", doc: "how many days an entry of the audit log is kept; 0 = for ever",
+		want: "a whole number of days from 0 to 36500, such as 365",
+		set:  number(func(c *Config) *int64 { return &c.Node.Settings.AuditKeepDays }, 0, iam.MaxAuditDays, 1),
+	},
+	{
+		env: "KEYSTONE_AUDIT_KEEP_COUNT", std: "10000000", doc: "how many entries of the audit log are kept, at about 400 bytes each; up to 1,000 more stay until they go together; 0 = all",
+		want: "a whole number of entries from 0 to 1000000000, such as 10000000",
+		set:  number(func(c *Config) *int64 { return &c.Node.Settings.AuditKeepCount }, 0, iam.MaxAuditCount, 1),
+	},
 	{
 		env: "KEYSTONE_ARGON2_MEMORY_KIB", std: "65536", doc: "memory that one password hash takes",
 		want: "a number of KiB from 8 to 1048576, such as 65536",
@@ -224,6 +313,7 @@ var settings = []setting{
 		want: "a whole number from 1 to 100000",
 		set:  count(func(c *Config) *int { return &c.Node.Hasher.Queue }, 1, 100_000),
 	},
+	databaseURL(),
 }
 
 // nodeName keeps names usable in lists, in logs and as parts of host names.

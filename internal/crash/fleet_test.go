@@ -19,7 +19,7 @@ import (
 	"github.com/keystone-auth/keystone/store"
 )
 
-const patience = 60 * time.Second
+const patience = 3 * time.Minute
 
 // torture tells whether the long form of the tests was asked for.
 var torture = os.Getenv("KEYSTONE_TORTURE") != ""

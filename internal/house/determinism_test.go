@@ -28,9 +28,6 @@ const (
 
 // excused lists what a file of the state machine may do all the same, and why that is harmless.
 var excused = map[string]map[string]string{
-	"fsm/client.go": {
-		floating: "Validate turns a constant into seconds, before the log",
-	},
 	"fsm/fsm.go": {
 		choice:            "readers wait for an index; no command does",
 		useOf + "runtime": "ends the goroutine of a node that cannot apply",

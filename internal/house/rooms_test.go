@@ -18,7 +18,7 @@ const anything = "*"
 // What is common to several rows.
 var (
 	domain   = []string{"iam"}
-	useCases = []string{"iam", "secret", "token", "limit", "events", "store", "fsm", "view"}
+	useCases = []string{"iam", "secret", "token", "limit", "tally", "events", "store", "fsm", "view"}
 )
 
 // table is who may know whom, from the bottom of the house to its top. Test code may import more.
@@ -46,6 +46,10 @@ var table = []room{
 		name: "limit", rooms: domain,
 		libs: []string{"github.com/maypok86/otter/v2"},
 		why:  "counting requests needs a bounded memory and nothing else",
+	},
+	{
+		name: "tally", rooms: []string{"iam", "limit"},
+		why: "how nodes count together is decided without a network, so that its tests can tear one apart",
 	},
 
 	{
@@ -88,7 +92,7 @@ var table = []room{
 
 	{
 		name: "login", rooms: useCases,
-		libs: []string{"github.com/ccojocar/zxcvbn-go", "github.com/FastFilter/xorfilter", "golang.org/x/sync"},
+		libs: []string{"github.com/ccojocar/zxcvbn-go", "github.com/FastFilter/xorfilter", "golang.org/x/sync", "github.com/wneessen/go-mail"},
 		why:  "proving who somebody is needs a proposer and readers, but neither HTTP nor the cluster",
 	},
 	{

@@ -31,7 +31,7 @@ import (
 const Password = "Zx9!kestrel-Moor"
 
 // patience bounds every wait of a test on a busy machine; nothing is expected to take that long.
-const patience = 60 * time.Second
+const patience = 3 * time.Minute
 
 // Cluster is some nodes of one cluster.
 type Cluster struct {
@@ -53,6 +53,12 @@ type Node struct {
 // Start starts n nodes and returns when each of them is ready.
 func Start(t testing.TB, n int) *Cluster {
 	t.Helper()
+	return StartWith(t, n, func(*node.Config) {})
+}
+
+// StartWith is Start with a change to the configuration of each node.
+func StartWith(t testing.TB, n int, change func(*node.Config)) *Cluster {
+	t.Helper()
 	c := &Cluster{t: t}
 	shared, dir := secret.NewClusterSecret(), t.TempDir()
 	var initial []cluster.Peer
@@ -70,12 +76,14 @@ func Start(t testing.TB, n int) *Cluster {
 			Hasher:  secret.HasherConfig{Params: secret.Params{MemoryKiB: 64, Passes: 1, Lanes: 1}, Queue: 1000},
 			Policy:  login.DefaultPolicy,
 			Lockout: login.Lockout{Attempts: 5, For: 15 * time.Minute},
+			Consult: patience,
 			Version: "test", Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
 			Fatal: func(err error) { t.Errorf("%s stopped: %v", peer.Name, err) },
 		}
 		if n > 1 {
 			config.Bind, config.Initial = peer.Address, initial
 		}
+		change(&config)
 		c.Nodes = append(c.Nodes, &Node{Name: peer.Name, Dir: config.DataDir, t: t, config: config})
 	}
 	t.Cleanup(c.finish)

@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"sync/atomic"
 	"syscall"
 	"time"
 
+	"github.com/keystone-auth/keystone/audit"
 	"github.com/keystone-auth/keystone/cluster"
 	"github.com/keystone-auth/keystone/fsm"
 	"github.com/keystone-auth/keystone/httpapi"
@@ -20,6 +22,7 @@ import (
 	"github.com/keystone-auth/keystone/secret"
 	"github.com/keystone-auth/keystone/steward"
 	"github.com/keystone-auth/keystone/store"
+	"github.com/keystone-auth/keystone/tally"
 	"github.com/keystone-auth/keystone/token"
 	"github.com/keystone-auth/keystone/view"
 )
@@ -42,13 +45,25 @@ type Config struct {
 	Previous []secret.ClusterSecret
 
 	Settings   iam.Settings // what this node asks of the whole cluster when it leads
-	SharedKey  []byte       // signs in the compatible mode HS256
+	SharedKey  secret.Text  // signs in the compatible mode HS256
 	RotateKeys time.Duration
 
 	Hasher  secret.HasherConfig
 	Policy  login.Policy
 	Lockout login.Lockout
 	Limits  *limit.Set // nil: no limits
+	// TrustedProxies may say for which address they ask.
+	TrustedProxies []netip.Prefix
+	// Consult is how long an answer of another node about limits may take; 0 is the usual time.
+	Consult time.Duration
+
+	AllowedOrigins []string      // of web pages that may call the API
+	AllowedHosts   []string      // that a request may name; none: all
+	MetricsToken   secret.Text   // who may read the metrics has it; none: everybody may
+	AuditEvery     time.Duration // how long refusals wait to be recorded together; 0 = the usual
+	Mail           login.Sender  // nil: no messages are sent …
+	MailToLog      bool          // … or they are written to the log
+	Links          login.Links
 
 	Version string
 	Logger  *slog.Logger
@@ -58,16 +73,22 @@ type Config struct {
 
 // Node is a node that runs.
 type Node struct {
-	config  Config
-	folder  *folder
-	http    net.Listener
-	socket  net.Listener
-	store   *store.Store
-	cluster *cluster.Node
-	server  *httpapi.Server
-	limiter *limit.Limiter
-	current atomic.Bool // whether this node has caught up with the cluster since it was started
-	failed  chan error  // of a listener that broke
+	config    Config
+	folder    *folder
+	http      net.Listener
+	socket    net.Listener
+	store     *store.Store
+	cluster   *cluster.Node
+	server    *httpapi.Server
+	proposals *proposals
+	windows   *limit.Limiter // nil: no limits
+	tally     *tally.Tally
+	current   atomic.Bool // whether this node has caught up with the cluster since it was started
+	failed    chan error  // of a listener that broke
+	audit     *audit.Log
+	mailer    *login.Mailer
+	tokens    *oauth.Service
+	uses      func() // ends the recording of clients' uses and waits for it
 }
 
 // Start starts a node. It returns when the node listens, which is before it is part of its cluster.
@@ -148,16 +169,20 @@ func (n *Node) wire(ctx context.Context, clusterSecret secret.ClusterSecret) err
 	if err != nil {
 		return err
 	}
+	n.proposals = measure(n.cluster)
 	go func() {
 		if n.cluster.WaitReady(context.WithoutCancel(ctx)) == nil {
 			n.current.Store(true)
 		}
 	}()
 	n.cluster.Lead((&steward.Steward{
-		Store: n.store, Proposer: n.cluster, Sealer: sealer, Settings: c.Settings, SharedSecret: c.SharedKey,
+		Store: n.store, Proposer: n.proposals, Sealer: sealer, Settings: c.Settings, SharedSecret: c.SharedKey,
 		RotateEvery: c.RotateKeys, PublishFor: token.PublishWait, Every: stewardEvery, Now: iam.Now, Log: c.Logger,
+		Notary: secret.NewNotary(clusterSecret, c.Previous...),
 	}).Run)
-	n.server = n.api(memory)
+	n.count()
+	n.server = n.api(memory, sealer)
+	n.recordUses(ctx)
 	return nil
 }
 
@@ -177,24 +202,58 @@ func (n *Node) announcedHTTP() string {
 const stewardEvery = 5 * time.Second
 
 // api makes the services and the HTTP interface over them.
-func (n *Node) api(memory *view.View) *httpapi.Server {
+func (n *Node) api(memory *view.View, sealer *secret.Sealer) *httpapi.Server {
 	c := n.config
 	hasher := secret.NewHasher(c.Hasher)
 	people := &login.Service{
-		Store: n.store, Proposer: n.cluster, Hasher: hasher, Policy: c.Policy, Lockout: c.Lockout, CatchUp: n.cluster.CatchUp, Now: iam.Now,
+		Store: n.store, Proposer: n.proposals, Hasher: hasher, Policy: c.Policy, Lockout: c.Lockout, CatchUp: n.cluster.CatchUp, Now: iam.Now,
+		Mailer: n.startMailer(), Links: c.Links,
+		Tally: n.tally,
 	}
-	tokens := &oauth.Service{Store: n.store, View: memory, Proposer: n.cluster, Login: people, Now: iam.Now}
+	n.audit = audit.New(audit.Config{Store: n.store, Proposer: n.proposals, Now: iam.Now, Logger: c.Logger, Every: c.AuditEvery})
+	people.Refused = n.audit.Refused
+	tokens := &oauth.Service{Store: n.store, View: memory, Proposer: n.proposals, Login: people, Now: iam.Now, Seal: sealer.Seal}
+	n.tokens = tokens
 	api := httpapi.Config{
-		OAuth: tokens, Login: people, View: memory, Store: n.store, Proposer: n.cluster, Hasher: hasher,
+		OAuth: tokens, Login: people, View: memory, Store: n.store, Proposer: n.proposals, Hasher: hasher,
 		Cluster: clusterView(n.cluster, memory, n.current.Load), Version: c.Version, Node: c.Name, Logger: c.Logger,
-		PublicURL: c.PublicURL,
+		PublicURL: c.PublicURL, AllowedOrigins: c.AllowedOrigins, AllowedHosts: c.AllowedHosts, MetricsToken: c.MetricsToken, Registry: n.registry(),
+		Audit:          n.audit,
+		TrustedProxies: c.TrustedProxies,
 	}
 	if c.Limits != nil {
-		n.limiter = limit.NewLimiter(limit.DefaultCallers)
-		api.Limiter, api.Limits = n.limiter, *c.Limits
-		tokens.Limiter, tokens.Guesses = n.limiter, c.Limits.ServiceToken
+		api.Limiter, api.Limits = n.tally, *c.Limits
+		tokens.Limiter, tokens.Guesses = n.tally, c.Limits.ServiceToken
 	}
 	return httpapi.New(api)
+}
+
+// startMailer starts what sends messages to people.
+func (n *Node) startMailer() *login.Mailer {
+	sender := n.config.Mail
+	if n.config.MailToLog {
+		n.config.Logger.Warn("KEYSTONE_MAIL_TO_LOG is set: whoever reads this log can reset passwords")
+		sender = login.LogSender{Log: n.config.Logger}
+	}
+	n.mailer = login.NewMailer(sender, n.config.Logger)
+	return n.mailer
+}
+
+// recordUses starts to tell the cluster which clients call this node.
+func (n *Node) recordUses(ctx context.Context) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	done := make(chan struct{}) // closed here alone
+	go func() {
+		defer close(done)
+		n.tokens.KeepUses(ctx, oauth.RecordUsesEvery)
+	}()
+	n.uses = func() {
+		cancel()
+		<-done
+		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		_ = n.tokens.RecordUses(last) // of a node that reaches no leader the last half minute is not counted
+	}
 }
 
 func (n *Node) serve(serve func(net.Listener) error, l net.Listener) {
@@ -222,16 +281,28 @@ func (n *Node) Close(ctx context.Context) error {
 	if n.server != nil {
 		errs = append(errs, n.drain(ctx))
 	}
+	if n.uses != nil {
+		n.uses()
+	}
 	for _, l := range []net.Listener{n.http, n.socket} {
 		if l != nil {
 			_ = l.Close() // a second time, where the server ran
 		}
 	}
+	if n.audit != nil {
+		n.recordRest(ctx)
+	}
+	if n.mailer != nil {
+		n.mailer.Close()
+	}
+	if n.tally != nil {
+		n.tally.Close()
+	}
 	if n.cluster != nil {
 		errs = append(errs, n.cluster.Close(ctx))
 	}
-	if n.limiter != nil {
-		n.limiter.Close()
+	if n.windows != nil {
+		n.windows.Close()
 	}
 	if n.store != nil {
 		errs = append(errs, n.store.Close())
@@ -256,4 +327,14 @@ func (n *Node) drain(ctx context.Context) error {
 		return nil
 	}
 	return err
+}
+
+// recordRest records the refusals that wait, while this node can still reach the others. A cluster that is
+// stopped as a whole has nobody left to record them, and must not wait for it.
+func (n *Node) recordRest(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	if err := n.audit.Close(ctx); err != nil {
+		n.config.Logger.Warn("the last refusals could not be recorded in the audit log", "error", err)
+	}
 }

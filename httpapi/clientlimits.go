@@ -1,0 +1,40 @@
+package httpapi
+
+import (
+	"time"
+
+	"github.com/keystone-auth/keystone/iam"
+	"github.com/keystone-auth/keystone/limit"
+	"github.com/keystone-auth/keystone/token"
+)
+
+// admitOwn holds a client to its own limits, where it has some. What the minute refuses does not use up
+// the hour.
+func (s *Server) admitOwn(x *exchange) error {
+	client, calls := s.callingClient(x)
+	if !calls {
+		return nil
+	}
+	for _, l := range []limit.Limit{
+		{Name: "client", Count: ownCount(client.RatePerMinute), Per: time.Minute},
+		{Name: "client_hour", Count: ownCount(client.RatePerHour), Per: time.Hour},
+	} {
+		if err := s.admit(x, "client "+client.ClientID, l); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// callingClient is the client that calls, by its credentials or with a token for itself.
+func (s *Server) callingClient(x *exchange) (iam.Client, bool) {
+	switch c := x.caller; {
+	case c.Client != nil:
+		return *c.Client, true
+	case c.Claims != nil && c.Claims.Type == token.TypeService:
+		return s.View.Client(c.Claims.ClientID)
+	}
+	return iam.Client{}, false
+}
+
+func ownCount(n int64) int { return int(min(n, limit.MaxCount)) }

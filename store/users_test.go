@@ -1,0 +1,136 @@
+package store
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	bolt "go.etcd.io/bbolt"
+
+	"github.com/keystone-auth/keystone/iam"
+)
+
+func TestWalkUsers(t *testing.T) {
+	s := open(t)
+	update(t, s, func(tx *Tx) {
+		for n := range byte(9) {
+			u := user(n+1, fmt.Sprintf("u%d", (n*4)%9)) // names in another order than times
+			u.CreatedAt = iam.Time(100 + n/2)           // pairs at one instant
+			tx.PutUser(u)
+		}
+	})
+	f := func(order UserOrder, descending bool, most int, want ...byte) {
+		t.Helper()
+		var got []byte
+		var after []byte
+		for more := true; more; {
+			view(t, s, func(r *Reader) {
+				after, more = r.WalkUsers(order, after, descending, most, func(at UserAt) bool {
+					u := at.User()
+					if facts := at.Facts(); facts.Username != u.Username || facts.Email != u.Email {
+						t.Errorf("the facts are %+v of %+v", facts, u)
+					}
+					got = append(got, u.ID[15])
+					return true
+				})
+			})
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s, descending %v, %d at a time: %v, want %v", order, descending, most, got, want)
+		}
+	}
+	for _, most := range []int{1, 2, 100} {
+		f(UsersByCreation, false, most, 1, 2, 3, 4, 5, 6, 7, 8, 9)
+		f(UsersByCreation, true, most, 9, 8, 7, 6, 5, 4, 3, 2, 1)
+		f(UsersByUsername, false, most, 1, 8, 6, 4, 2, 9, 7, 5, 3)
+		f(UsersByEmail, true, most, 3, 5, 7, 9, 2, 4, 6, 8, 1)
+	}
+	view(t, s, func(r *Reader) {
+		if n := r.UserCount(); n != 9 {
+			t.Errorf("%d users are counted", n)
+		}
+	})
+}
+
+func TestRowsAreCounted(t *testing.T) {
+	s := open(t)
+	count := func(want int) {
+		t.Helper()
+		check(t, s)
+		view(t, s, func(r *Reader) {
+			if n := r.UserCount(); n != want {
+				t.Errorf("%d users are counted, want %d", n, want)
+			}
+		})
+	}
+	count(0)
+	update(t, s, func(tx *Tx) { tx.PutUser(user(1, "ann")); tx.PutUser(user(2, "bob")); tx.PutUser(user(1, "eve")) })
+	count(2)
+	update(t, s, func(tx *Tx) { tx.DeleteUser(id(1)); tx.DeleteUser(id(1)); tx.DeleteUser(id(9)) })
+	count(1)
+	update(t, s, func(tx *Tx) { tx.DeleteUser(id(2)) })
+	count(0)
+	update(t, s, func(tx *Tx) { tx.Meta.Rows["users"] = 5 })
+	if err := s.Check(); err == nil {
+		t.Error("Check does not find a wrong count")
+	}
+	update(t, s, func(tx *Tx) { tx.Meta.Rows["users"] = 0 })
+}
+
+// TestEarlierFormat: a file of before the counts and the newer indexes gets them when it is opened, and
+// its hash stays.
+func TestEarlierFormat(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state.db")
+	s := openAt(t, path)
+	root := user(1, "ann")
+	root.Superuser, root.CreatedAt = true, 5
+	update(t, s, func(tx *Tx) { tx.PutUser(root); tx.PutUser(user(2, "bob")); tx.Meta.Index = 7 })
+	before := hashOf(t, s)
+	err := s.db.Update(func(tx *bolt.Tx) error {
+		for _, name := range []string{"users_by_created", "users_by_superuser", "tickets", "tickets_by_digest", "tickets_by_expiry"} {
+			if err := tx.DeleteBucket([]byte(name)); err != nil {
+				return err
+			}
+		}
+		var meta Meta
+		if err := readMeta(tx, &meta); err != nil {
+			return err
+		}
+		meta.Format, meta.Rows = 1, nil
+		return writeMeta(tx, meta)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = openAt(t, path)
+	check(t, s)
+	meta, err := s.Meta()
+	if err != nil || meta.Format != Format || meta.Index != 7 || hashOf(t, s) != before {
+		t.Errorf("after opening: %+v, %v", meta, err)
+	}
+	view(t, s, func(r *Reader) {
+		if r.UserCount() != 2 || len(r.Superusers(5)) != 1 {
+			t.Errorf("%d users, %d superusers", r.UserCount(), len(r.Superusers(5)))
+		}
+	})
+}
+
+func TestTickets(t *testing.T) {
+	ticket := func(email string) func(*Tx) {
+		return func(tx *Tx) {
+			tx.PutTicket(iam.Ticket{Purpose: iam.ResetPassword, User: id(1), Digest: make([]byte, 32), Email: email, ExpiresAt: 5})
+		}
+	}
+	found := func(r *Reader) bool {
+		row, ok := r.Ticket(iam.ResetPassword, id(1))
+		_, byDigest := r.TicketByDigest(make([]byte, 32))
+		_, other := r.Ticket(iam.VerifyEmail, id(1))
+		return ok && byDigest && !other && row.Email == "a"
+	}
+	life(t, "ticket", ticket("a"), ticket("b"), func(tx *Tx) { tx.DeleteTicket(iam.ResetPassword, id(1)) }, found)
+	life(t, "ticket that expires", ticket("a"), ticket("b"), func(tx *Tx) { tx.Expire(6, 10) }, found)
+}
