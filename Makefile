@@ -22,7 +22,7 @@ GO_TEST := CGO_ENABLED=1 go test -race -tags $(TAGS)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test lint fmt docs fuzz torture clean need-go need-cc
+.PHONY: help run build test lint fmt docs fuzz torture openapi-lint clean need-go need-cc
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,6 +57,13 @@ fuzz: need-go ## Run every fuzz target for FUZZTIME (30s)
 torture: need-go need-cc ## Run the long versions of the tests, then every fuzz target for five minutes (hours)
 	KEYSTONE_TORTURE=1 $(GO_TEST) -timeout 4h -count=1 ./...
 	@$(MAKE) --no-print-directory fuzz FUZZTIME=5m
+
+openapi-lint: need-go ## Lint the OpenAPI document with Redocly and Spectral, which npx fetches at pinned versions
+	@command -v npx >/dev/null || { echo "npx is missing: install Node.js 20.19 or later from https://nodejs.org." >&2; exit 1; }
+	@mkdir -p bin
+	go run -tags $(TAGS) ./cmd/keystone openapi > bin/openapi.json
+	npx --yes @redocly/cli@2.77.0 lint --config redocly.yaml bin/openapi.json
+	npx --yes -p @stoplight/spectral-cli@6.16.3 spectral lint --fail-severity=hint -r .spectral.yaml bin/openapi.json
 
 clean: ## Remove what was built
 	rm -rf bin coverage.out

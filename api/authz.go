@@ -16,7 +16,7 @@ type AuthzVerdict struct {
 
 // AuthzBulkRequest asks up to 1000 questions at once.
 type AuthzBulkRequest struct {
-	Checks []AuthzCheck `json:"checks"`
+	Checks []AuthzCheck `json:"checks,omitzero"`
 }
 
 // AuthzBulkResponse holds the answers in the order of the questions.

@@ -3,11 +3,29 @@ package httpapi
 import (
 	"context"
 	"reflect"
+	"runtime"
+	"strings"
 	"time"
 )
 
 // handler answers one request. An error becomes the answer.
 type handler func(s *Server, x *exchange) error
+
+// endpoint is what a route does, with what the OpenAPI document must know of it.
+type endpoint struct {
+	serve             handler
+	name              string       // of the method that serves it
+	request, response reflect.Type // nil: describe.go says what goes in and comes out, if anything does
+}
+
+// raw makes an endpoint of a handler that does everything by itself, what enter does included.
+func raw(h handler) endpoint { return endpoint{serve: h, name: methodName(h)} }
+
+// methodName is the name of a function that is a method of Server, without its package.
+func methodName(f any) string {
+	full := runtime.FuncForPC(reflect.ValueOf(f).Pointer()).Name()
+	return full[strings.LastIndex(full, ".")+1:]
+}
 
 // requestTime is how long a request may take.
 const requestTime = 5 * time.Second
@@ -15,11 +33,12 @@ const requestTime = 5 * time.Second
 // nothing is the request of a route that takes no body.
 type nothing struct{}
 
-// handle makes a handler of a use case with types: who calls, how often, what was sent, then the use
+// handle makes an endpoint of a use case with types: who calls, how often, what was sent, then the use
 // case, then its answer.
-func handle[Req, Resp any](use func(*Server, context.Context, *exchange, Req) (Resp, error)) handler {
+func handle[Req, Resp any](use func(*Server, context.Context, *exchange, Req) (Resp, error)) endpoint {
 	form := shapeOf(reflect.TypeFor[Req]())
-	return func(s *Server, x *exchange) error {
+	e := endpoint{name: methodName(use), request: reflect.TypeFor[Req](), response: reflect.TypeFor[Resp]()}
+	e.serve = func(s *Server, x *exchange) error {
 		if err := s.enter(x); err != nil {
 			return err
 		}
@@ -39,6 +58,7 @@ func handle[Req, Resp any](use func(*Server, context.Context, *exchange, Req) (R
 		x.encode(resp)
 		return nil
 	}
+	return e
 }
 
 // enter identifies the caller, counts the request and asks whether the caller may make it. It is

@@ -168,7 +168,7 @@ func (s *stack) build(dir string) httpapi.Config {
 			Leader:  func() string { return *s.leader.Load() },
 			Applied: machine.Applied,
 			Status: func(context.Context) api.Cluster {
-				return api.Cluster{Leader: "n1", Term: 1, Nodes: []api.Node{{Name: "n1", State: "alive"}}}
+				return api.Cluster{Leader: "n1", Term: 1, Nodes: []api.Node{{Name: "n1", ID: iam.NewID().String(), State: "alive"}}}
 			},
 		},
 		Version: "v0-test", Node: "n1", Logger: slog.New(slog.NewJSONHandler(s.logged, &slog.HandlerOptions{Level: slog.LevelDebug})),
@@ -277,7 +277,9 @@ func (s *stack) do(client *http.Client, c call) answer {
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
 	must(s.t, err)
-	return answer{resp.StatusCode, resp.Header, string(body)}
+	a := answer{resp.StatusCode, resp.Header, string(body)}
+	record(s.t, client == s.operator, c, req, a)
+	return a
 }
 
 // get is a public request that must succeed, with its answer decoded.

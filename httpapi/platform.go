@@ -30,11 +30,14 @@ func (s *Server) health(x *exchange) error {
 	}
 	health.Status = "unhealthy"
 	problem := x.fail(refusal)
-	x.encode(struct {
-		api.Health
-		api.Problem
-	}{health, problem})
+	x.encode(unhealthy{health, problem})
 	return nil
+}
+
+// unhealthy is the answer of a node that cannot answer correctly, for monitors of either kind.
+type unhealthy struct {
+	api.Health
+	api.Problem
 }
 
 // live says that the process answers at all, so that nobody restarts a node for what a restart does

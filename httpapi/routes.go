@@ -16,7 +16,7 @@ const base = "/api/v1"
 type route struct {
 	method string
 	path   string // parameters in braces
-	handle handler
+	handle endpoint
 
 	auth        authKind
 	anyAudience bool   // takes tokens that were made for others too: it is about the token's own life
@@ -39,14 +39,14 @@ func routes() []route {
 		{method: "POST", path: base + "/auth/refresh", handle: handle((*Server).refresh), limit: limitByGrant, body: bodyOAuth, noStore: true, idempotent: true},
 		{method: "POST", path: base + "/auth/service-token", handle: handle((*Server).serviceToken), limit: limitByGrant, body: bodyOAuth, noStore: true},
 		{method: "POST", path: base + "/auth/revoke", handle: handle((*Server).revoke), auth: clientOrBearer, anyAudience: true, limit: limitAPI, body: bodyOAuth, noStore: true, idempotent: true},
-		{method: "POST", path: base + "/auth/introspect", handle: (*Server).introspect, auth: clientOrBearer, anyAudience: true, limit: limitByClient, body: bodyOAuth, noStore: true, quiet: true},
+		{method: "POST", path: base + "/auth/introspect", handle: raw((*Server).introspect), auth: clientOrBearer, anyAudience: true, limit: limitByClient, body: bodyOAuth, noStore: true, quiet: true},
 		{method: "POST", path: base + "/auth/logout", handle: handle((*Server).logout), auth: bearer, anyAudience: true, limit: limitAPI, body: bodyOAuth, noStore: true, idempotent: true},
 
 		// The same under standard names.
 		{method: "POST", path: "/oauth2/token", handle: handle((*Server).grant), limit: limitByGrant, body: bodyForm, noStore: true, idempotent: true, standard: true},
-		{method: "POST", path: "/oauth2/introspect", handle: (*Server).introspect, auth: clientOrBearer, anyAudience: true, limit: limitByClient, body: bodyForm, noStore: true, standard: true, quiet: true},
+		{method: "POST", path: "/oauth2/introspect", handle: raw((*Server).introspect), auth: clientOrBearer, anyAudience: true, limit: limitByClient, body: bodyForm, noStore: true, standard: true, quiet: true},
 		{method: "POST", path: "/oauth2/revoke", handle: handle((*Server).revoke), auth: clientOrBearer, anyAudience: true, limit: limitAPI, body: bodyForm, noStore: true, idempotent: true, standard: true},
-		{method: "GET", path: "/.well-known/jwks.json", handle: (*Server).jwks, quiet: true},
+		{method: "GET", path: "/.well-known/jwks.json", handle: raw((*Server).jwks), quiet: true},
 		{method: "GET", path: "/.well-known/oauth-authorization-server", handle: handle((*Server).metadata), noStore: true},
 
 		// People.
@@ -81,7 +81,7 @@ func routes() []route {
 		{method: "POST", path: base + "/admin/scopes", handle: handle((*Server).createScope), auth: bearer, permission: iam.ScopeAdminScopes, limit: limitAPI, body: bodyJSON, created: true, noStore: true, idempotent: true},
 		{method: "POST", path: base + "/admin/clients", handle: handle((*Server).createClient), auth: bearer, permission: iam.ScopeAdminClients, limit: limitAPI, body: bodyJSON, created: true, noStore: true},
 		{method: "GET", path: base + "/admin/audit", handle: handle((*Server).auditEvents), auth: bearer, permission: iam.ScopeReadAudit, limit: limitAPI, noStore: true},
-		{method: "GET", path: base + "/admin/audit/export", handle: (*Server).exportAudit, auth: bearer, permission: iam.ScopeReadAudit, limit: limitAPI, noStore: true},
+		{method: "GET", path: base + "/admin/audit/export", handle: raw((*Server).exportAudit), auth: bearer, permission: iam.ScopeReadAudit, limit: limitAPI, noStore: true},
 		{method: "GET", path: base + "/admin/audit/checkpoints", handle: handle((*Server).auditCheckpoints), auth: bearer, permission: iam.ScopeReadAudit, limit: limitAPI, noStore: true},
 		{method: "GET", path: base + "/admin/cluster", handle: handle((*Server).cluster), auth: bearer, permission: iam.ScopeAdminCluster, limit: limitAPI, noStore: true, always: true},
 		{method: "GET", path: base + "/admin/clients", handle: handle((*Server).clients), auth: bearer, permission: iam.ScopeAdminClients, limit: limitAPI, noStore: true},
@@ -110,10 +110,16 @@ func routes() []route {
 		{method: "POST", path: base + "/authz/check-bulk", handle: handle((*Server).authzCheckBulk), auth: clientOrBearer, limit: limitAPI, body: bodyJSON, noStore: true},
 
 		// The platform.
-		{method: "GET", path: "/health", handle: (*Server).health, noStore: true, quiet: true, always: true},
-		{method: "GET", path: "/health/ready", handle: (*Server).health, noStore: true, quiet: true, always: true},
+		{method: "GET", path: "/health", handle: raw((*Server).health), noStore: true, quiet: true, always: true},
+		{method: "GET", path: "/health/ready", handle: raw((*Server).health), noStore: true, quiet: true, always: true},
 		{method: "GET", path: "/health/live", handle: handle((*Server).live), noStore: true, quiet: true, always: true},
-		{method: "GET", path: "/metrics", handle: (*Server).scrape, noStore: true, quiet: true, always: true},
+		{method: "GET", path: "/metrics", handle: raw((*Server).scrape), noStore: true, quiet: true, always: true},
+
+		// The documentation of all this.
+		{method: "GET", path: "/openapi.json", handle: raw((*Server).openapi), limit: limitAPI, quiet: true, always: true},
+		{method: "GET", path: "/docs", handle: raw((*Server).swagger), limit: limitAPI, noStore: true, quiet: true, always: true},
+		{method: "GET", path: "/redoc", handle: raw((*Server).redoc), limit: limitAPI, noStore: true, quiet: true, always: true},
+		{method: "GET", path: "/docs/{file}", handle: raw((*Server).asset), limit: limitAPI, quiet: true, always: true},
 	}
 }
 
@@ -127,9 +133,9 @@ func (rt *route) methods() []string {
 
 // The routes of requests that match none.
 var (
-	unknownPath = route{path: "unknown", handle: func(*Server, *exchange) error {
+	unknownPath = route{path: "unknown", handle: raw(func(*Server, *exchange) error {
 		return iam.Errorf(iam.NotFound, "There is nothing at this path.")
-	}}
+	})}
 	wrongMethod = route{path: "unknown"}
 	unreadable  = route{path: "unreadable"}
 )

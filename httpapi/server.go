@@ -72,6 +72,7 @@ type Server struct {
 	metrics  *metrics
 	counted  counted
 	started  time.Time
+	document *file // the OpenAPI document
 	public   *fasthttp.Server
 	operator *fasthttp.Server
 	life     context.Context // ends when the server is shut down, after its last request
@@ -86,6 +87,7 @@ func New(c Config) *Server {
 	s := &Server{Config: c, started: time.Now()}
 	s.life, s.end = context.WithCancel(context.Background())
 	s.metrics = newMetrics(c)
+	s.document = newFile(contentJSON, pack(OpenAPI(c.Version)))
 	h := oneSlashLess(s.router().Handler)
 	s.public = s.listener(s.checkHost(s.shared(h)))
 	s.operator = s.listener(func(ctx *fasthttp.RequestCtx) {
@@ -114,7 +116,7 @@ func (s *Server) router() *router.Router {
 	r.HandleOPTIONS, r.HandleMethodNotAllowed = false, false
 	allowed := map[string][]string{}
 	for _, rt := range routes() {
-		h := s.serve(&rt, rt.handle)
+		h := s.serve(&rt, rt.handle.serve)
 		for _, method := range rt.methods() {
 			r.Handle(method, rt.path, h)
 		}
@@ -126,7 +128,7 @@ func (s *Server) router() *router.Router {
 			r.OPTIONS(path, s.preflight(methods))
 		}
 	}
-	r.NotFound = s.serve(&unknownPath, unknownPath.handle)
+	r.NotFound = s.serve(&unknownPath, unknownPath.handle.serve)
 	return r
 }
 
