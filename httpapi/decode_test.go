@@ -3,6 +3,7 @@ package httpapi
 import (
 	"errors"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -65,28 +66,41 @@ func TestParseBasic(t *testing.T) {
 	f("not base64", "", "", false)
 }
 
-// FuzzDecode: whatever is sent, the answer is a request or a refusal that repeats nothing of it.
-func FuzzDecode(f *testing.F) {
-	for _, body := range []string{
-		`{}`, `{"token":"x"}`, `{"token":"x","token":"y"}`, `{"audience":["a","b"],"client_id":"c"}`, `{"audience":1}`,
-		`[`, "null", "\xff", `{"token":`, `{"a":{"b":[1,2,{"c":null}]}}`, "token=x&token=y", "token=%41+b&%ff=", "a=1&&=&b", "%",
-		`{"grant_type":"\ud800"}`, "client_id=a;b&scope=read%3Ademo",
-	} {
-		for kind := range uint8(4) {
-			f.Add([]byte(body), kind)
+// bodies are the request types of the table, each once, in its order: one decoder each.
+func bodies() (all []reflect.Type) {
+	all = append(all, reflect.TypeFor[api.IntrospectRequest]()) // whose handler decodes by itself
+	for _, r := range routes() {
+		if t := r.handle.request; r.body != bodyNone && t != nil && !slices.Contains(all, t) {
+			all = append(all, t)
 		}
 	}
-	shape := shapeOf(reflect.TypeFor[api.GrantRequest]())
-	f.Fuzz(func(t *testing.T, body []byte, kind uint8) {
-		var r api.GrantRequest
+	return all
+}
+
+// FuzzDecode: whatever is sent to whichever route, the answer is a request or a refusal that repeats
+// nothing of it.
+func FuzzDecode(f *testing.F) {
+	types := bodies()
+	for i, body := range []string{
+		`{}`, `{"token":"x"}`, `{"token":"x","token":"y"}`, `{"audience":["a","b"],"client_id":"c"}`, `{"audience":1}`,
+		`[`, "null", "\xff", `{"token":`, `{"a":{"b":[1,2,{"c":null}]}}`, "token=x&token=y", "token=%41+b&%ff=", "a=1&&=&b", "%",
+		`{"grant_type":"\ud800"}`, "client_id=a;b&scope=read%3Ademo", `{"bio":null,"roles":["a"],"is_active":false}`,
+		`{"checks":[{"subject":"a","scope":"b"}]}`, `{"grace_seconds":-1e99}`, `{"name":"a","scopes":null,"allowed_ips":["::/0"]}`,
+	} {
+		for kind := range uint8(4) {
+			f.Add([]byte(body), kind, uint8(i))
+		}
+	}
+	f.Fuzz(func(t *testing.T, body []byte, kind, which uint8) {
+		request := reflect.New(types[int(which)%len(types)])
 		var err error
 		if kind%4 == uint8(bodyForm) {
-			err = decodeForm(body, &r, shape)
+			err = decodeForm(body, request.Interface(), shapeOf(request.Elem().Type()))
 		} else {
-			err = decodeJSON(body, bodyKind(kind%4), &r)
+			err = decodeJSON(body, bodyKind(kind%4), request.Interface())
 		}
 		if err == nil {
-			checkDecoded(t, r)
+			checkDecoded(t, request.Elem())
 			return
 		}
 		var refusal *iam.Error
@@ -96,16 +110,24 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
-func checkDecoded(t *testing.T, r api.GrantRequest) {
-	v := reflect.ValueOf(r)
-	for i := range v.NumField() {
-		if f := v.Field(i); f.Kind() == reflect.String && !utf8.ValidString(f.String()) {
-			t.Fatalf("%s is not UTF-8", v.Type().Field(i).Name)
+// checkDecoded looks at every text that was read, however deep it lies.
+func checkDecoded(t *testing.T, v reflect.Value) {
+	switch v.Kind() {
+	case reflect.String:
+		if !utf8.ValidString(v.String()) {
+			t.Fatalf("a %s is not UTF-8", v.Type())
 		}
-	}
-	for _, a := range r.Audience {
-		if !utf8.ValidString(a) {
-			t.Fatal("an audience is not UTF-8")
+	case reflect.Pointer:
+		if !v.IsNil() {
+			checkDecoded(t, v.Elem())
+		}
+	case reflect.Slice:
+		for i := range v.Len() {
+			checkDecoded(t, v.Index(i))
+		}
+	case reflect.Struct:
+		for i := range v.NumField() {
+			checkDecoded(t, v.Field(i))
 		}
 	}
 }
