@@ -33,7 +33,7 @@ func newFile(mediaType string, packed []byte) *file {
 	}
 }
 
-// pack is for what is made at the start. Neither writing to memory nor reading what we packed ourselves
+// pack compresses what is made here. Neither writing to memory nor reading what we packed ourselves
 // can fail.
 func pack(plain []byte) []byte {
 	var packed bytes.Buffer
@@ -102,7 +102,7 @@ func (s *Server) openapi(x *exchange) error {
 	if err := s.enter(x); err != nil {
 		return err
 	}
-	x.give(s.document)
+	x.give(s.document())
 	return nil
 }
 
@@ -177,7 +177,7 @@ func (s *Server) show(x *exchange, p *page) error {
 		return err
 	}
 	nonce, files := rand.Text(), pageFiles()
-	filled := strings.NewReplacer("NONCE", nonce, "DOCUMENT", s.document.hash, "STYLE", files["swagger-ui.css"].hash,
+	filled := strings.NewReplacer("NONCE", nonce, "DOCUMENT", s.document().hash, "STYLE", files["swagger-ui.css"].hash,
 		"SWAGGER", files["swagger-ui-bundle.js"].hash, "REDOC", files["redoc.standalone.js"].hash)
 	x.http.Response.Header.Set(fasthttp.HeaderContentSecurityPolicy, filled.Replace(p.policy))
 	x.http.SetContentType("text/html; charset=utf-8")

@@ -32,8 +32,10 @@ var theContract = sync.OnceValues(func() (*contract, error) {
 	if err != nil {
 		return nil, err
 	}
-	common := []config.Option{config.WithFormatAssertions(), config.WithURLEncodedBodyValidation(), config.WithStrictMode(),
-		config.WithBodyDecoder("application/x-ndjson", content.TextDecoder())}
+	common := []config.Option{
+		config.WithFormatAssertions(), config.WithURLEncodedBodyValidation(), config.WithStrictMode(),
+		config.WithBodyDecoder("application/x-ndjson", content.TextDecoder()),
+	}
 	return &contract{
 		// Query parameters that the document does not name are found; members are, where they are refused.
 		requests: validator.NewValidatorFromV3Model(&model.Model, append(common, config.WithStrictIgnorePaths("$.body.**", "$.headers.*",

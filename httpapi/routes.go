@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/valyala/fasthttp"
@@ -31,8 +32,12 @@ type route struct {
 	quiet       bool // too many and too alike for a log line each, unless the log is set to debug
 }
 
-// routes returns the table.
+// routes returns the table, in the order in which the document tells of it.
 func routes() []route {
+	return slices.Concat(tokenRoutes(), peopleRoutes(), adminRoutes(), platformRoutes())
+}
+
+func tokenRoutes() []route {
 	return []route{
 		// Authentication.
 		{method: "POST", path: base + "/auth/token", handle: handle((*Server).login), limit: limitByGrant, body: bodyOAuth, noStore: true},
@@ -48,8 +53,12 @@ func routes() []route {
 		{method: "POST", path: "/oauth2/revoke", handle: handle((*Server).revoke), auth: clientOrBearer, anyAudience: true, limit: limitAPI, body: bodyForm, noStore: true, idempotent: true, standard: true},
 		{method: "GET", path: "/.well-known/jwks.json", handle: raw((*Server).jwks), quiet: true},
 		{method: "GET", path: "/.well-known/oauth-authorization-server", handle: handle((*Server).metadata), noStore: true},
+	}
+}
 
-		// People.
+// peopleRoutes are for people and their own accounts.
+func peopleRoutes() []route {
+	return []route{
 		{method: "POST", path: base + "/users/register", handle: handle((*Server).register), limit: limitRegister, body: bodyJSON, created: true, noStore: true, idempotent: true},
 		{method: "GET", path: base + "/users/profile", handle: handle((*Server).profile), auth: person, permission: iam.ScopeReadProfile, limit: limitAPI, noStore: true},
 		{method: "GET", path: base + "/users/me", handle: handle((*Server).profile), auth: person, permission: iam.ScopeReadProfile, limit: limitAPI, noStore: true},
@@ -65,8 +74,12 @@ func routes() []route {
 		{method: "GET", path: base + "/sessions", handle: handle((*Server).sessions), auth: person, limit: limitAPI, noStore: true},
 		{method: "DELETE", path: base + "/sessions/{id}", handle: handle((*Server).endSession), auth: person, limit: limitAPI, noStore: true},
 		{method: "DELETE", path: base + "/sessions", handle: handle((*Server).endSessions), auth: person, limit: limitAPI, noStore: true},
+	}
+}
 
-		// Administration.
+// adminRoutes are for administrators, and for those who ask what somebody may do.
+func adminRoutes() []route {
+	return []route{
 		{method: "POST", path: base + "/admin/users", handle: handle((*Server).createUser), auth: bearer, permission: iam.ScopeAdminUsers, limit: limitAPI, body: bodyJSON, created: true, noStore: true, idempotent: true},
 		{method: "GET", path: base + "/admin/users", handle: handle((*Server).users), auth: bearer, permission: iam.ScopeAdminUsers, limit: limitAPI, noStore: true},
 		{method: "GET", path: base + "/admin/users/{id}", handle: handle((*Server).getUser), auth: bearer, permission: iam.ScopeAdminUsers, limit: limitAPI, noStore: true},
@@ -108,8 +121,12 @@ func routes() []route {
 		// What somebody may do.
 		{method: "POST", path: base + "/authz/check", handle: handle((*Server).authzCheck), auth: clientOrBearer, limit: limitAPI, body: bodyJSON, noStore: true},
 		{method: "POST", path: base + "/authz/check-bulk", handle: handle((*Server).authzCheckBulk), auth: clientOrBearer, limit: limitAPI, body: bodyJSON, noStore: true},
+	}
+}
 
-		// The platform.
+// platformRoutes are for monitors, tools and readers.
+func platformRoutes() []route {
+	return []route{
 		{method: "GET", path: "/health", handle: raw((*Server).health), noStore: true, quiet: true, always: true},
 		{method: "GET", path: "/health/ready", handle: raw((*Server).health), noStore: true, quiet: true, always: true},
 		{method: "GET", path: "/health/live", handle: handle((*Server).live), noStore: true, quiet: true, always: true},

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"sync"
 	"time"
 
 	"github.com/fasthttp/router"
@@ -72,7 +73,7 @@ type Server struct {
 	metrics  *metrics
 	counted  counted
 	started  time.Time
-	document *file // the OpenAPI document
+	document func() *file // the OpenAPI document, made when it is asked for at first
 	public   *fasthttp.Server
 	operator *fasthttp.Server
 	life     context.Context // ends when the server is shut down, after its last request
@@ -87,7 +88,7 @@ func New(c Config) *Server {
 	s := &Server{Config: c, started: time.Now()}
 	s.life, s.end = context.WithCancel(context.Background())
 	s.metrics = newMetrics(c)
-	s.document = newFile(contentJSON, pack(OpenAPI(c.Version)))
+	s.document = sync.OnceValue(func() *file { return newFile(contentJSON, pack(OpenAPI(c.Version))) })
 	h := oneSlashLess(s.router().Handler)
 	s.public = s.listener(s.checkHost(s.shared(h)))
 	s.operator = s.listener(func(ctx *fasthttp.RequestCtx) {
