@@ -69,6 +69,7 @@ type hints struct {
 	roles    []iam.ID          // that were put, newest last
 	scopes   []iam.ID
 	tickets  []*IssueTicket // that were issued, newest last
+	rotated  *iam.Session   // whose newest token was presented last
 	next     int
 	now      iam.Time
 	begin    iam.AuditHash // of the first audit entry, where the log begins with Initialize
@@ -343,6 +344,11 @@ func (h *hints) session(t *rapid.T) iam.Session {
 func genRotateSession(t *rapid.T, h *hints) Command {
 	session := h.session(t)
 	presented, newest := h.token(t, session.ID)
+	if h.rotated != nil && between(t, "retry", 0, 3) == 0 { // of a refresh whose answer was lost
+		session = *h.rotated
+		all := h.tokens[session.ID]
+		presented, newest = digest(all[len(all)-2]), false
+	}
 	h.next++
 	c := &RotateSession{
 		ID: session.ID, Family: digest(10_000 + int(session.ID[15])), Presented: presented, Next: digest(h.next), Replay: []byte("sealed"),
@@ -356,6 +362,7 @@ func genRotateSession(t *rapid.T, h *hints) Command {
 	default:
 		if newest {
 			h.tokens[session.ID] = append(h.tokens[session.ID], h.next)
+			h.rotated = &session
 		}
 	}
 	return c

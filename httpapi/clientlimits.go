@@ -8,22 +8,18 @@ import (
 	"github.com/keystone-auth/keystone/token"
 )
 
-// admitOwn holds a client to its own limits, where it has some. What the minute refuses does not use up
-// the hour.
+// admitOwn holds a client to its own limits, where it has some. What one of them refuses does not use up
+// the other.
 func (s *Server) admitOwn(x *exchange) error {
 	client, calls := s.callingClient(x)
 	if !calls {
 		return nil
 	}
-	for _, l := range []limit.Limit{
-		{Name: "client", Count: ownCount(client.RatePerMinute), Per: time.Minute},
-		{Name: "client_hour", Count: ownCount(client.RatePerHour), Per: time.Hour},
-	} {
-		if err := s.admit(x, "client "+client.ClientID, l); err != nil {
-			return err
-		}
-	}
-	return nil
+	return s.admit(
+		x, "client "+client.ClientID,
+		limit.Limit{Name: "client", Count: ownCount(client.RatePerMinute), Per: time.Minute},
+		limit.Limit{Name: "client_hour", Count: ownCount(client.RatePerHour), Per: time.Hour},
+	)
 }
 
 // callingClient is the client that calls, by its credentials or with a token for itself.

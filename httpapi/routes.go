@@ -37,9 +37,9 @@ func routes() []route {
 	return slices.Concat(tokenRoutes(), peopleRoutes(), adminRoutes(), platformRoutes())
 }
 
+// tokenRoutes issue tokens and tell about them.
 func tokenRoutes() []route {
 	return []route{
-		// Authentication.
 		{method: "POST", path: base + "/auth/token", handle: handle((*Server).login), limit: limitByGrant, body: bodyOAuth, noStore: true},
 		{method: "POST", path: base + "/auth/refresh", handle: handle((*Server).refresh), limit: limitByGrant, body: bodyOAuth, noStore: true, idempotent: true},
 		{method: "POST", path: base + "/auth/service-token", handle: handle((*Server).serviceToken), limit: limitByGrant, body: bodyOAuth, noStore: true},

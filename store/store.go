@@ -17,7 +17,7 @@ import (
 
 // Format is the version of the file's layout. A file of a newer one is refused: an old program
 // would read it wrongly and then vote on what it misread.
-const Format = 2
+const Format = 1
 
 // Errors of Open.
 var (
@@ -125,22 +125,18 @@ func prepare(db *bolt.DB) error {
 	case meta.Format == Format:
 		return db.View(complete)
 	}
-	// A new file, or one of an earlier format: that lacks buckets and counts, and no row is another one.
 	return db.Update(func(tx *bolt.Tx) error {
 		if _, err := tx.CreateBucketIfNotExists([]byte(metaBucket)); err != nil {
 			return err
 		}
-		rows := map[string]uint64{}
 		for _, t := range tables {
-			if err := t.reindex(tx); err != nil {
-				return err
-			}
-			if n := t.count(tx); n > 0 {
-				rows[t.buckets()[0]] = n
+			for _, name := range t.buckets() {
+				if _, err := tx.CreateBucketIfNotExists([]byte(name)); err != nil {
+					return err
+				}
 			}
 		}
-		meta.Format, meta.Rows = Format, rows
-		return writeMeta(tx, meta)
+		return writeMeta(tx, Meta{Format: Format})
 	})
 }
 

@@ -32,7 +32,11 @@ type anyTable interface {
 	expire(tx *Tx, before []byte, most int) int
 	expired(tx *bolt.Tx, before []byte) bool
 	count(tx *bolt.Tx) uint64
-	reindex(tx *bolt.Tx) error
+}
+
+// count is how many rows the table has, by a walk over all of its pages.
+func (t *table[V]) count(tx *bolt.Tx) uint64 {
+	return uint64(tx.Bucket([]byte(t.bucket)).Stats().KeyN)
 }
 
 func (t *table[V]) buckets() []string {

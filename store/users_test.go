@@ -2,11 +2,8 @@ package store
 
 import (
 	"fmt"
-	"path/filepath"
 	"slices"
 	"testing"
-
-	bolt "go.etcd.io/bbolt"
 
 	"github.com/keystone-auth/keystone/iam"
 )
@@ -76,47 +73,6 @@ func TestRowsAreCounted(t *testing.T) {
 		t.Error("Check does not find a wrong count")
 	}
 	update(t, s, func(tx *Tx) { tx.Meta.Rows["users"] = 0 })
-}
-
-// TestEarlierFormat: a file of before the counts and the newer indexes gets them when it is opened, and
-// its hash stays.
-func TestEarlierFormat(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "state.db")
-	s := openAt(t, path)
-	root := user(1, "ann")
-	root.Superuser, root.CreatedAt = true, 5
-	update(t, s, func(tx *Tx) { tx.PutUser(root); tx.PutUser(user(2, "bob")); tx.Meta.Index = 7 })
-	before := hashOf(t, s)
-	err := s.db.Update(func(tx *bolt.Tx) error {
-		for _, name := range []string{"users_by_created", "users_by_superuser", "tickets", "tickets_by_digest", "tickets_by_expiry"} {
-			if err := tx.DeleteBucket([]byte(name)); err != nil {
-				return err
-			}
-		}
-		var meta Meta
-		if err := readMeta(tx, &meta); err != nil {
-			return err
-		}
-		meta.Format, meta.Rows = 1, nil
-		return writeMeta(tx, meta)
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	s = openAt(t, path)
-	check(t, s)
-	meta, err := s.Meta()
-	if err != nil || meta.Format != Format || meta.Index != 7 || hashOf(t, s) != before {
-		t.Errorf("after opening: %+v, %v", meta, err)
-	}
-	view(t, s, func(r *Reader) {
-		if r.UserCount() != 2 || len(r.Superusers(5)) != 1 {
-			t.Errorf("%d users, %d superusers", r.UserCount(), len(r.Superusers(5)))
-		}
-	})
 }
 
 func TestTickets(t *testing.T) {

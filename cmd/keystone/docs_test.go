@@ -74,7 +74,9 @@ var headings = map[string]string{
 	"KEYSTONE_NO_RATE_LIMIT":     "Logs, metrics, tests",
 	"JWT_ISSUER":                 "Tokens",
 	"DEFAULT_USER_ROLE":          "People",
+	"KEYSTONE_SMTP_HOST":         "Messages to people",
 	"RATE_LIMIT_LOGIN":           "Rate limits",
+	"KEYSTONE_AUDIT_KEEP_DAYS":   "The audit log",
 	"KEYSTONE_ARGON2_MEMORY_KIB": "Password hashes",
 	"DATABASE_URL":               "The old system",
 }

@@ -231,7 +231,6 @@ var settings = []setting{
 	},
 	{
 		env: "KEYSTONE_SMTP_PASSWORD", secret: true, doc: "and the password",
-		want: "the password of KEYSTONE_SMTP_USERNAME",
 		set: func(c *Config, v string) error {
 			c.Mail.SMTP.Password = secret.NewText(v)
 			return nil
