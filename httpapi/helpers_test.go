@@ -351,3 +351,8 @@ func (b *syncBuffer) String() string {
 	defer b.mu.Unlock()
 	return b.b.String()
 }
+
+// isPage tells whether a path is one of the pages for people, which the document leaves out.
+func isPage(path string) bool {
+	return path == "/redoc" || path == "/docs" || strings.HasPrefix(path, "/docs/")
+}

@@ -1,3 +1,5 @@
+//go:build !race
+
 package httpapi_test
 
 import (
@@ -80,11 +82,6 @@ func record(t testing.TB, byOperator bool, c call, req *http.Request, a answer) 
 		wrong = without(wrong, "security")
 	}
 	report(t, c, a, "the request", wrong)
-}
-
-// isPage tells whether a path is one of the pages for people, which the document leaves out.
-func isPage(path string) bool {
-	return path == "/redoc" || path == "/docs" || strings.HasPrefix(path, "/docs/")
 }
 
 // isNowhere tells whether the document has no such path or method.
