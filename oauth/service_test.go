@@ -238,6 +238,28 @@ func TestRefreshAfterGraceKills(t *testing.T) {
 	wantCode(t, err, iam.InvalidGrant)
 }
 
+// Anybody can make up a token that looks like one. It must cost no change of the log, of which every node
+// would have to keep something.
+func TestMadeUpRefreshTokensChangeNothing(t *testing.T) {
+	h := build(t)
+	a := h.login(t)
+	before := h.FSM.Applied()
+	for _, session := range []iam.ID{iam.NewID(), a.SessionID} { // one that never was, and another's
+		made := token.NewRefreshToken(session).Reveal()
+		_, err := h.refresh(t, made)
+		wantCode(t, err, iam.InvalidGrant)
+		if _, err := h.oauth.Revoke(t.Context(), h.caller(t, a.AccessToken), made, fsm.Origin{}); err != nil {
+			t.Error(err)
+		}
+	}
+	if after := h.FSM.Applied(); after != before {
+		t.Errorf("made-up tokens brought the log from %d to %d", before, after)
+	}
+	if _, err := h.refresh(t, a.RefreshToken); err != nil {
+		t.Errorf("the session that was named suffered: %v", err)
+	}
+}
+
 func TestRefreshSameRequestSameAnswer(t *testing.T) {
 	h := build(t)
 	a := h.login(t)
