@@ -49,7 +49,13 @@ type Config struct {
 	Fatal func(error)
 
 	Timings Timings
-	Now     func() iam.Time // the clock that commands carry; nil: the machine's
+	// Dial makes connections to other nodes; nil: over TCP. Tests cut nodes off from each other here,
+	// underneath the real TLS.
+	Dial func(ctx context.Context, address string) (net.Conn, error)
+	// Clock is the clock of leases, which goes on while the machine sleeps; nil: the machine's. It has no
+	// relation to the time of day, and only its rate has to be right.
+	Clock func() time.Duration
+	Now   func() iam.Time // the clock that commands carry; nil: the machine's
 }
 
 // Timings are the clocks of a node. Zero values stand for the defaults, which suit three nodes in
@@ -156,6 +162,11 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Bind == "" {
 		c.Bind = "127.0.0.1:0"
+	}
+	if c.Dial == nil {
+		c.Dial = func(ctx context.Context, address string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "tcp", address)
+		}
 	}
 	if c.Now == nil {
 		c.Now = iam.Now

@@ -27,10 +27,14 @@ const (
 	mostHandshakes   = 128 // at a time, so that strangers cannot use up memory or descriptors
 )
 
+// dialFunc makes the connection under the TLS.
+type dialFunc = func(ctx context.Context, address string) (net.Conn, error)
+
 // mux is the cluster port: it accepts, proves and sorts connections, and makes outgoing ones.
 type mux struct {
 	identity   *identity
 	listener   net.Listener
+	dialRaw    dialFunc
 	logger     *slog.Logger
 	queues     map[string]*queue
 	handshakes chan struct{}
@@ -42,9 +46,9 @@ type mux struct {
 	open map[*peerConn]struct{} // connections from and to other nodes
 }
 
-func newMux(l net.Listener, id *identity, logger *slog.Logger) *mux {
+func newMux(l net.Listener, id *identity, dial dialFunc, logger *slog.Logger) *mux {
 	m := &mux{
-		identity: id, listener: l, logger: logger, queues: map[string]*queue{},
+		identity: id, listener: l, dialRaw: dial, logger: logger, queues: map[string]*queue{},
 		handshakes: make(chan struct{}, mostHandshakes), open: map[*peerConn]struct{}{},
 	}
 	m.ctx, m.cancel = context.WithCancel(context.Background())
@@ -138,7 +142,7 @@ func (m *mux) dial(ctx context.Context, protocol, address, wanted string) (*peer
 	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
 	defer cancel()
 	defer context.AfterFunc(m.ctx, cancel)()
-	raw, err := new(net.Dialer).DialContext(ctx, "tcp", address)
+	raw, err := m.dialRaw(ctx, address)
 	if err != nil {
 		return nil, err
 	}

@@ -103,7 +103,7 @@ func newNode(c Config, dir *dataDir, log raftLog) (*Node, error) {
 	}
 	n.ctx, n.cancel = context.WithCancel(context.Background())
 	n.self = &self{config: &n.config, advertise: advertise, nodeID: p.NodeID, dir: dir, identity: id, members: m}
-	n.mux = newMux(listener, id, c.Logger)
+	n.mux = newMux(listener, id, c.Dial, c.Logger)
 	n.wire()
 	return n, nil
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/keystone-auth/keystone/iam"
 	"github.com/keystone-auth/keystone/store"
@@ -140,6 +141,18 @@ type Meta struct {
 type Result struct {
 	Index uint64 `cbor:"1,keyasint"`           // the log index at which it holds
 	Value []byte `cbor:"2,keyasint,omitempty"` // what apply returned, encoded
+
+	// Receipt is there when the command took something away, see Receipt.
+	Receipt *Receipt `cbor:"3,keyasint,omitempty"`
+}
+
+// Receipt says that no node answers by what a command took away any more: each member of the cluster
+// has confirmed that it knows, or the time is over for which it may answer without asking.
+type Receipt struct {
+	Index     uint64        `cbor:"1,keyasint"` // the log index that every answer reflects from now on
+	Confirmed int           `cbor:"2,keyasint"` // so many members said that they know, the leader among them
+	Members   int           `cbor:"3,keyasint"`
+	Waited    time.Duration `cbor:"4,keyasint"` // from the commit to the last confirmation
 }
 
 // Decode reads the value into v, which has the type that the command documents.

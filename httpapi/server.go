@@ -17,6 +17,7 @@ import (
 	"github.com/keystone-auth/keystone/audit"
 	"github.com/keystone-auth/keystone/fsm"
 	"github.com/keystone-auth/keystone/iam"
+	"github.com/keystone-auth/keystone/lease"
 	"github.com/keystone-auth/keystone/limit"
 	"github.com/keystone-auth/keystone/login"
 	"github.com/keystone-auth/keystone/oauth"
@@ -64,7 +65,9 @@ type Cluster struct {
 	// Current tells whether this node has caught up with the cluster since it was started. Until
 	// then it may hold for good what was revoked while it was down. Nil: always.
 	Current func() bool
-	Status  func(context.Context) api.Cluster
+	// Read returns when this node may answer from its own state, see cluster.Node.Read. Nil: always.
+	Read   func(context.Context, lease.Consistency) (lease.Reading, error)
+	Status func(context.Context) api.Cluster
 }
 
 // Server serves the API. All fields are set by New.

@@ -48,6 +48,10 @@ var table = []room{
 		why:  "counting requests needs a bounded memory and nothing else",
 	},
 	{
+		name: "lease",
+		why:  "the rules of leases know no network, no log and no clock, so that a simulation can run them as they are",
+	},
+	{
 		name: "tally", rooms: []string{"iam", "limit"},
 		why: "how nodes count together is decided without a network, so that its tests can tear one apart",
 	},
@@ -75,7 +79,7 @@ var table = []room{
 	},
 
 	{
-		name: "cluster", rooms: []string{"iam", "secret", "store", "fsm"},
+		name: "cluster", rooms: []string{"iam", "secret", "store", "fsm", "lease"},
 		libs: []string{
 			"github.com/hashicorp/raft", "github.com/hashicorp/raft-boltdb/v2", "github.com/hashicorp/memberlist",
 			"github.com/hashicorp/raft-autopilot", "github.com/hashicorp/go-hclog", "github.com/hashicorp/go-metrics",
@@ -106,7 +110,7 @@ var table = []room{
 	},
 
 	{
-		name: "httpapi", rooms: append(useCases, "api", "login", "oauth", "audit", "web"),
+		name: "httpapi", rooms: append(useCases, "api", "lease", "login", "oauth", "audit", "web"),
 		libs: []string{
 			"github.com/valyala/fasthttp", "github.com/fasthttp/router", "github.com/danielgtaylor/huma/v2",
 			"github.com/go-json-experiment/json", "github.com/prometheus", "golang.org/x/sync",
@@ -146,6 +150,10 @@ var table = []room{
 	{
 		name: "internal/crash", rooms: []string{"api", "client", "store", "cmd"}, libs: []string{},
 		why: "it kills real processes and looks at what they left behind",
+	},
+	{
+		name: "internal/history", rooms: []string{anything}, libs: []string{anything},
+		why: "it records what clients of real nodes saw, and checks it",
 	},
 	{
 		name: "internal/testcluster", rooms: []string{anything}, libs: []string{anything},

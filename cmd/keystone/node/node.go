@@ -65,6 +65,11 @@ type Config struct {
 	MailToLog      bool          // … or they are written to the log
 	Links          login.Links
 
+	// Dial, Clock and Committed are for tests: see cluster.Config, and fsm.Config, whose hook it follows.
+	Dial      func(ctx context.Context, address string) (net.Conn, error)
+	Clock     func() time.Duration
+	Committed func()
+
 	Version string
 	Logger  *slog.Logger
 	// Fatal is told why the node cannot go on, and ends the process.
@@ -152,7 +157,7 @@ func (n *Node) wire(ctx context.Context, clusterSecret secret.ClusterSecret) err
 		return fmt.Errorf("the data in %s cannot be used: %w", c.DataDir, err)
 	}
 	machine, err := fsm.New(fsm.Config{
-		Store: n.store, Committed: memory.Commit, Restored: func() { memory.Reload(n.store) }, Fatal: c.Fatal,
+		Store: n.store, Committed: c.committed(memory), Restored: func() { memory.Reload(n.store) }, Fatal: c.Fatal,
 	})
 	if err != nil {
 		return err
@@ -165,6 +170,7 @@ func (n *Node) wire(ctx context.Context, clusterSecret secret.ClusterSecret) err
 		Name: c.Name, DataDir: n.folder.path, Bind: c.Bind, Advertise: c.Advertise, Initial: c.Initial, Join: c.Join,
 		HTTPAddress: n.announcedHTTP(), Version: c.Version, Secret: clusterSecret, Previous: c.Previous,
 		FSM: machine, Snapshots: snapshots, Logger: c.Logger, Fatal: c.Fatal, Timings: c.Timings,
+		Dial: c.Dial, Clock: c.Clock,
 	})
 	if err != nil {
 		return err
@@ -184,6 +190,17 @@ func (n *Node) wire(ctx context.Context, clusterSecret secret.ClusterSecret) err
 	n.server = n.api(memory, sealer)
 	n.recordUses(ctx)
 	return nil
+}
+
+// committed is what follows each transaction.
+func (c Config) committed(memory *view.View) func([]store.Change) {
+	if c.Committed == nil {
+		return memory.Commit
+	}
+	return func(changes []store.Change) {
+		c.Committed() // first: a slow disk holds back what memory sees too
+		memory.Commit(changes)
+	}
 }
 
 // announcedHTTP is the address of the API as another machine would write it.
