@@ -13,6 +13,7 @@ import (
 
 	"github.com/keystone-auth/keystone/fsm"
 	"github.com/keystone-auth/keystone/iam"
+	"github.com/keystone-auth/keystone/lease"
 	"github.com/keystone-auth/keystone/secret"
 )
 
@@ -55,7 +56,12 @@ type Config struct {
 	// Clock is the clock of leases, which goes on while the machine sleeps; nil: the machine's. It has no
 	// relation to the time of day, and only its rate has to be right.
 	Clock func() time.Duration
-	Now   func() iam.Time // the clock that commands carry; nil: the machine's
+	// StaleReads is how late an answer may be when nobody can be asked; 0: there is none then.
+	StaleReads time.Duration
+	// FenceWaited is told how long each command that takes something away waited until it was so
+	// everywhere; nil: nobody is told.
+	FenceWaited func(time.Duration)
+	Now         func() iam.Time // the clock that commands carry; nil: the machine's
 }
 
 // Timings are the clocks of a node. Zero values stand for the defaults, which suit three nodes in
@@ -71,7 +77,8 @@ type Timings struct {
 	Stabilisation     time.Duration // how long a newcomer must be healthy before it may vote
 	Retry             time.Duration // between two attempts to form or to join
 	GossipProbe       time.Duration
-	Spread            time.Duration // how long a revocation waits for members that do not answer
+	Lease             time.Duration // see lease.Config
+	LeaseMargin       float64       // as a part of one
 }
 
 func (t Timings) withDefaults() Timings {
@@ -87,11 +94,14 @@ func (t Timings) withDefaults() Timings {
 		{&t.Stabilisation, 10 * time.Second},
 		{&t.Retry, 500 * time.Millisecond},
 		{&t.GossipProbe, time.Second},
-		{&t.Spread, time.Second},
+		{&t.Lease, time.Second},
 	} {
 		if *d.field == 0 {
 			*d.field = d.value
 		}
+	}
+	if t.LeaseMargin == 0 {
+		t.LeaseMargin = 0.05
 	}
 	if t.SnapshotThreshold == 0 {
 		t.SnapshotThreshold = 8192
@@ -123,6 +133,10 @@ func (c *Config) check() error {
 			return fmt.Errorf("the address %q to join is not host:port", address)
 		}
 	}
+	t := c.Timings.withDefaults()
+	if err := (lease.Config{Length: t.Lease, Margin: t.LeaseMargin}).Check(); err != nil {
+		return err
+	}
 	return c.checkInitial()
 }
 
@@ -151,6 +165,10 @@ func (c *Config) checkInitial() error {
 	return nil
 }
 
+func (c *Config) leaseConfig() lease.Config {
+	return lease.Config{Length: c.Timings.Lease, Margin: c.Timings.LeaseMargin}
+}
+
 // withDefaults also brings the initial list into the one order in which all nodes look at it.
 func (c Config) withDefaults() Config {
 	c.Initial = slices.Clone(c.Initial)
@@ -164,9 +182,13 @@ func (c Config) withDefaults() Config {
 		c.Bind = "127.0.0.1:0"
 	}
 	if c.Dial == nil {
-		c.Dial = func(ctx context.Context, address string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "tcp", address)
-		}
+		c.Dial = dialTCP
+	}
+	if c.Clock == nil {
+		c.Clock = bootTime
+	}
+	if c.FenceWaited == nil {
+		c.FenceWaited = func(time.Duration) {}
 	}
 	if c.Now == nil {
 		c.Now = iam.Now

@@ -43,7 +43,7 @@ func NewStranger(t *testing.T, s secret.ClusterSecret, clusterID, nodeID string)
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := &mux{identity: id, ctx: t.Context(), open: map[*peerConn]struct{}{}}
+	m := &mux{identity: id, dialRaw: dialTCP, ctx: t.Context(), open: map[*peerConn]struct{}{}}
 	return &Stranger{m, newRPCClient(m)}
 }
 

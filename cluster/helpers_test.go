@@ -25,7 +25,7 @@ const patience = 2 * time.Minute
 // fast hurries where that cannot fail on a busy machine. The clocks of elections are the ordinary ones:
 // a pause of a tenth of a second must not depose a leader.
 func fast() cluster.Timings {
-	return cluster.Timings{Stabilisation: 200 * time.Millisecond, Retry: 50 * time.Millisecond, Spread: patience}
+	return cluster.Timings{Stabilisation: 200 * time.Millisecond, Retry: 50 * time.Millisecond}
 }
 
 // node is one node of a test with what belongs to it.

@@ -107,6 +107,8 @@ type admission struct {
 	client  *rpcClient
 	closed  <-chan struct{}
 	alive   func(nodeID string) bool // as gossip has it
+	leases  *leases
+	yield   func(ctx context.Context)
 	logger  *slog.Logger
 
 	mu sync.Mutex // one newcomer at a time
@@ -160,7 +162,7 @@ func (a *admission) replace(ctx context.Context, name string) error {
 		if a.alive(id) {
 			return iam.Unavailable(time.Second, "The member called %s is not known to be dead yet.", name)
 		}
-		if err := await(ctx, a.closed, a.members.raft.Load().RemoveServer(old.ID, 0, time.Second)); err != nil {
+		if err := a.expel(ctx, old.ID); err != nil {
 			return fmt.Errorf("the configuration was not changed: %w", err)
 		}
 		a.logger.Info("a dead member was removed for the node that replaces it", "node", name)

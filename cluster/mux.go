@@ -30,6 +30,10 @@ const (
 // dialFunc makes the connection under the TLS.
 type dialFunc = func(ctx context.Context, address string) (net.Conn, error)
 
+func dialTCP(ctx context.Context, address string) (net.Conn, error) {
+	return new(net.Dialer).DialContext(ctx, "tcp", address)
+}
+
 // mux is the cluster port: it accepts, proves and sorts connections, and makes outgoing ones.
 type mux struct {
 	identity   *identity

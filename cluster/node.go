@@ -24,6 +24,8 @@ type Node struct {
 	client     *rpcClient
 	rpc        *rpcServer
 	proposer   *proposer
+	leases     *leases
+	readers    *readers
 	leadership *leadership
 	former     *former
 	admission  *admission
@@ -70,6 +72,7 @@ func Start(_ context.Context, c Config) (*Node, error) {
 		return nil, errors.Join(err, log.Close())
 	}
 	n.running.Go(n.live)
+	n.running.Go(func() { n.leases.run(n.ctx) })
 	return n, nil
 }
 
@@ -112,8 +115,10 @@ func newNode(c Config, dir *dataDir, log raftLog) (*Node, error) {
 func (n *Node) wire() {
 	c, id := &n.config, n.self.nodeID
 	n.client = newRPCClient(n.mux)
-	s := newSpread(n.ctx, id, n.members, n.client, c.FSM, c.Timings.Spread)
-	n.proposer = newProposer(n.members, n.client, c.FSM, s, c.Now, n.closed)
+	n.leases = newLeases(c.leaseConfig(), id, n.members, n.client, c.FSM, c.Clock, c.Logger)
+	fences := newFences(n.ctx, n.leases, c.FenceWaited)
+	n.readers = newReaders(n.ctx, n.leases, c.StaleReads, n.barrier)
+	n.proposer = newProposer(n.members, n.client, c.FSM, fences, c.Now, n.closed)
 	n.former = &former{self: n.self, client: n.client, logger: c.Logger, open: n.open}
 	n.leadership = &leadership{notify: make(chan bool, 16), setup: n.takeOver, yield: n.yield, logger: c.Logger}
 	survey := surveyor{n}
@@ -123,17 +128,19 @@ func (n *Node) wire() {
 		members: n.members, survey: survey.ask, applied: c.FSM.Applied, closed: n.closed,
 		stabilisation: c.Timings.Stabilisation, founder: n.isFounder, logger: c.Logger,
 	}).run)
-	n.admission = &admission{members: n.members, client: n.client, closed: n.closed, alive: n.gossips, logger: c.Logger}
+	n.admission = &admission{members: n.members, client: n.client, closed: n.closed, alive: n.gossips, leases: n.leases, yield: n.yield, logger: c.Logger}
 
 	hello, join := handle(n.self.introduce), handle(n.admission.admit)
 	hello.open, join.open = true, true
 	n.rpc = &rpcServer{identity: n.self.identity, ctx: n.ctx, logger: c.Logger, routes: map[string]route{
-		"/hello":        hello,
-		"/join":         join,
-		"/remove":       handle(n.admission.remove),
-		"/apply":        handle(n.proposer.receive),
-		"/wait-applied": handle(s.receive),
-		"/status":       handle(survey.receive),
+		"/hello":  hello,
+		"/join":   join,
+		"/remove": handle(n.admission.remove),
+		"/apply":  handle(n.proposer.receive),
+		"/lease":  handle(n.leases.receive),
+		"/fence":  handle(fences.receive),
+		"/read":   handle(n.readers.receive),
+		"/status": handle(survey.receive),
 	}}
 	n.serving.Go(func() {
 		if err := n.rpc.serve(n.mux.queues[protocolRPC]); err != nil && !errors.Is(err, net.ErrClosed) {
@@ -222,17 +229,17 @@ func (n *Node) chat(ctx context.Context) *gossip {
 	return g
 }
 
-// takeOver makes a node that was elected ready to lead: it compares its clock, applies everything that
-// was committed before, and corrects its own address.
+// takeOver makes a node that was elected ready to lead: it applies everything that was committed before,
+// after which it may give leases, compares its clock, and corrects its own address.
 func (n *Node) takeOver(ctx context.Context) error {
 	r := n.members.raft.Load()
 	if r == nil {
 		return errNotLeader
 	}
-	if err := n.clock.check(ctx); err != nil {
+	if err := n.leases.takeOver(ctx, r, n.closed); err != nil {
 		return err
 	}
-	if err := await(ctx, n.closed, r.Barrier(0)); err != nil {
+	if err := n.clock.check(ctx); err != nil {
 		return err
 	}
 	own, ok := n.members.byID(n.self.nodeID)
@@ -240,6 +247,15 @@ func (n *Node) takeOver(ctx context.Context) error {
 		return nil
 	}
 	return await(ctx, n.closed, r.AddVoter(own.ID, raft.ServerAddress(n.self.advertise), 0, time.Second))
+}
+
+// barrier returns when this node has applied everything that any leader has acknowledged.
+func (n *Node) barrier(ctx context.Context) error {
+	r := n.members.raft.Load()
+	if r == nil {
+		return errNotLeader
+	}
+	return await(ctx, n.closed, r.Barrier(0))
 }
 
 func (n *Node) yield(ctx context.Context) {

@@ -29,7 +29,7 @@ type proposer struct {
 	members  *members
 	client   *rpcClient
 	fsm      *fsm.FSM
-	spread   *spread
+	fences   *fences
 	now      func() iam.Time
 	closed   <-chan struct{}
 	pending  chan struct{} // one slot for each caller, so that a cluster without a leader keeps no queue
@@ -37,9 +37,9 @@ type proposer struct {
 	applies  chan struct{}
 }
 
-func newProposer(m *members, client *rpcClient, machine *fsm.FSM, s *spread, now func() iam.Time, closed <-chan struct{}) *proposer {
+func newProposer(m *members, client *rpcClient, machine *fsm.FSM, f *fences, now func() iam.Time, closed <-chan struct{}) *proposer {
 	return &proposer{
-		members: m, client: client, fsm: machine, spread: s, now: now, closed: closed,
+		members: m, client: client, fsm: machine, fences: f, now: now, closed: closed,
 		pending: make(chan struct{}, mostPending), forwards: make(chan struct{}, mostForwards), applies: make(chan struct{}, mostApplies),
 	}
 }
@@ -71,9 +71,6 @@ func (p *proposer) propose(ctx context.Context, origin fsm.Origin, cmd fsm.Comma
 	// Whoever was told of a change sees it on the node that told him.
 	if err := p.fsm.WaitApplied(ctx, result.Index); err != nil {
 		return fsm.Result{}, iam.Unavailable(time.Second, "The change was made, but this node has not caught up with it in time.")
-	}
-	if cmd.Denies() {
-		p.spread.wait(ctx, result.Index)
 	}
 	return result, nil
 }
@@ -168,6 +165,13 @@ func (p *proposer) apply(ctx context.Context, entry []byte) (fsm.Result, error) 
 	response, ok := future.Response().(fsm.Response)
 	if !ok {
 		return fsm.Result{}, fmt.Errorf("BUG: the state machine answered with %T", future.Response())
+	}
+	if response.Denies {
+		// A refusal too: that there is no such thing may be news of a moment ago. And a retry, whose own
+		// entry changed nothing, confirms what the first one did.
+		if response.Result.Receipt, err = p.fences.confirm(ctx, future.Index()); err != nil {
+			return fsm.Result{}, err
+		}
 	}
 	if response.Refusal != nil {
 		return fsm.Result{}, response.Refusal

@@ -67,7 +67,12 @@ func (a *admission) remove(ctx context.Context, _ caller, request removeRequest)
 		if err := a.spare(ctx, s); err != nil {
 			return removeReply{}, err
 		}
-		err := await(ctx, a.closed, a.members.raft.Load().RemoveServer(s.ID, 0, time.Second))
+		if string(s.ID) == a.leases.nodeID {
+			// A leader that leaves has a lease of its own, which only its successor can wait out.
+			a.yield(ctx)
+			return removeReply{}, errNotLeader
+		}
+		err := a.expel(ctx, s.ID)
 		if err != nil && !provesNothing(err) {
 			return removeReply{}, fmt.Errorf("whether the node was removed is not known, look at the cluster's status: %w", err)
 		}
@@ -78,6 +83,18 @@ func (a *admission) remove(ctx context.Context, _ caller, request removeRequest)
 		return removeReply{}, nil
 	}
 	return removeReply{}, iam.Errorf(iam.NotFound, "The cluster has no node called %s.", request.Name)
+}
+
+// expel removes a member once its lease is over.
+func (a *admission) expel(ctx context.Context, id raft.ServerID) error {
+	if err := a.leases.drain(ctx, string(id)); err != nil {
+		return err
+	}
+	err := await(ctx, a.closed, a.members.raft.Load().RemoveServer(id, 0, time.Second))
+	if err != nil && provesNothing(err) {
+		a.leases.grants.Admit(string(id))
+	}
+	return err
 }
 
 // spare refuses to remove a voter that the others cannot do without: where most of those who would

@@ -65,6 +65,7 @@ func New(c Config) (*FSM, error) {
 type Response struct {
 	Result  Result
 	Refusal *iam.Error
+	Denies  bool // something was taken away, so that its success must not be told before all nodes know
 }
 
 // Apply implements raft.FSM.
@@ -120,6 +121,7 @@ func (f *FSM) applyEntry(tx *store.Tx, entry *raft.Log) (any, error) {
 	tx.Meta.Time = max(tx.Meta.Time, e.At)
 	m := Meta{Origin: e.Origin, Index: entry.Index, At: tx.Meta.Time}
 	response, err := applyOnce(tx, m, cmd)
+	response.Denies = response.Denies || cmd.Denies()
 	if err == nil {
 		err = tx.Err()
 	}

@@ -68,7 +68,7 @@ func StartWith(t testing.TB, n int, change func(*node.Config)) *Cluster {
 	for _, peer := range initial {
 		config := node.Config{
 			Name: peer.Name, DataDir: filepath.Join(dir, peer.Name), HTTP: "127.0.0.1:0", Secret: shared,
-			Timings: cluster.Timings{Retry: 50 * time.Millisecond, Stabilisation: 100 * time.Millisecond, Spread: patience},
+			Timings: cluster.Timings{Retry: 50 * time.Millisecond, Stabilisation: 100 * time.Millisecond},
 			Settings: iam.Settings{
 				Issuer: "keystone-auth", Algorithm: "ES256", AccessSeconds: 900, RefreshSeconds: 86400,
 				ServiceSeconds: 900, DefaultRole: iam.RoleUser,
