@@ -14,6 +14,7 @@ import (
 	"github.com/keystone-auth/keystone/cluster"
 	"github.com/keystone-auth/keystone/fsm"
 	"github.com/keystone-auth/keystone/iam"
+	"github.com/keystone-auth/keystone/lease"
 	"github.com/keystone-auth/keystone/store"
 )
 
@@ -304,14 +305,19 @@ func TestRevocationIsEverywhereWhenConfirmed(t *testing.T) {
 		jti := fmt.Sprint("token-", i)
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		defer cancel()
-		if _, err := nodes[i%3].Propose(ctx, fsm.Origin{}, &fsm.RevokeToken{Jti: jti}); err != nil {
+		result, err := nodes[i%3].Propose(ctx, fsm.Origin{}, &fsm.RevokeToken{Jti: jti})
+		if err != nil {
 			t.Errorf("%s on %s: %v", jti, nodes[i%3].conf.Name, err)
 			return
 		}
+		if r := result.Receipt; r == nil || r.Members != 3 || r.Index < result.Index {
+			t.Errorf("%s: the receipt is %+v", jti, r)
+		}
 		for _, n := range nodes {
+			_, err := n.Read(ctx, lease.Consistency{})
 			_ = n.store.View(func(r *store.Reader) error {
-				if _, found := r.Revocation(iam.RevokedToken, jti); !found {
-					t.Errorf("%s does not know that %s was revoked", n.conf.Name, jti)
+				if _, found := r.Revocation(iam.RevokedToken, jti); err == nil && !found {
+					t.Errorf("%s answers and does not know that %s was revoked", n.conf.Name, jti)
 				}
 				return nil
 			})

@@ -32,4 +32,3 @@ type Reading struct {
 	// Staleness is for how long this node has not known whether its state is the latest; 0: it does know.
 	Staleness time.Duration
 }
-
