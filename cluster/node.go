@@ -347,6 +347,9 @@ func (n *Node) Stats() Stats {
 		Applied: n.Applied(), Peers: len(n.members.servers()), Leader: n.members.leads(),
 		Forwards: len(n.proposer.forwards), Applies: len(n.proposer.applies),
 	}
+	c := &n.leases.counts
+	s.Fresh, s.LeasesLost, s.ClockJumps = n.Fresh(), c.lost.Load(), c.jumps.Load()
+	s.ReadsAsked, s.ReadsRefused, s.ReadsStale = c.asked.Load(), c.refused.Load(), c.late.Load()
 	if r := n.members.raft.Load(); r != nil {
 		s.Term, s.LastIndex, s.CommitIndex = r.CurrentTerm(), r.LastIndex(), r.CommitIndex()
 	}

@@ -42,6 +42,10 @@ type Stats struct {
 	Peers                                 int
 	Leader                                bool
 	Forwards, Applies                     int // under way
+
+	Fresh                                bool   // this node holds a lease
+	LeasesLost, ClockJumps               uint64 // since the start
+	ReadsAsked, ReadsRefused, ReadsStale uint64
 }
 
 // reportRequest asks for a report, with the asking node's place in the log.

@@ -21,12 +21,15 @@ func (s *Server) health(x *exchange) error {
 		Role: s.Cluster.Role(), Leader: s.Cluster.Leader(), AppliedIndex: s.Cluster.Applied(),
 	}
 	refusal := iam.Unavailable(time.Second, "This node knows of no leader: the cluster is forming, electing, or has lost its majority.")
-	if health.Leader != "" {
-		if s.current() {
-			x.encode(health)
-			return nil
-		}
+	switch {
+	case health.Leader == "":
+	case !s.current():
 		refusal = iam.Unavailable(time.Second, "This node is starting and has not caught up with the cluster yet.")
+	case s.Cluster.Fresh != nil && !s.Cluster.Fresh():
+		refusal = iam.Unavailable(time.Second, "This node holds no lease: it cannot know whether what it holds for good was revoked meanwhile.")
+	default:
+		x.encode(health)
+		return nil
 	}
 	health.Status = "unhealthy"
 	problem := x.fail(refusal)

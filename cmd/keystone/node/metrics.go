@@ -2,6 +2,7 @@ package node
 
 import (
 	"runtime"
+	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -15,7 +16,7 @@ func (n *Node) registry() *prometheus.Registry {
 	r := prometheus.NewRegistry()
 	r.MustRegister(
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		nodeCollector{n}, n.proposals.seconds,
+		nodeCollector{n}, n.proposals.seconds, n.fences,
 	)
 	r.MustRegister(raftCollectors()...)
 	return r
@@ -43,9 +44,24 @@ var samples = []sample{
 	{"keystone_raft_members", "Members of the cluster, this node included.", func(f figures) float64 { return float64(f.cluster.Peers) }},
 	{"keystone_forwards_in_flight", "Changes that this node has sent to the leader and not heard of yet.", func(f figures) float64 { return float64(f.cluster.Forwards) }},
 	{"keystone_applies_in_flight", "Changes that this node, as the leader, has in the log and not applied yet.", func(f figures) float64 { return float64(f.cluster.Applies) }},
+	{"keystone_lease_held", "1 while this node may answer from its own state without asking.", func(f figures) float64 {
+		if f.cluster.Fresh {
+			return 1
+		}
+		return 0
+	}},
 	{"keystone_store_bytes", "Size of the state file.", func(f figures) float64 { return float64(f.store.Bytes) }},
 	{"keystone_store_free_pages", "Pages of the state file that hold nothing.", func(f figures) float64 { return float64(f.store.FreePages) }},
 	{"keystone_store_readers", "Transactions that read the state file.", func(f figures) float64 { return float64(f.store.Readers) }},
+}
+
+// counters are samples that only grow while the process lives.
+var counters = []sample{
+	{"keystone_lease_losses_total", "How often this node lost its lease: cut off, paused, or after an election.", func(f figures) float64 { return float64(f.cluster.LeasesLost) }},
+	{"keystone_clock_jumps_total", "How often the time of day and the clock of leases moved apart, after which the lease was dropped.", func(f figures) float64 { return float64(f.cluster.ClockJumps) }},
+	{"keystone_reads_asked_total", "Requests for which the leader was asked, because this node had no lease or the caller wanted a strict answer.", func(f figures) float64 { return float64(f.cluster.ReadsAsked) }},
+	{"keystone_reads_refused_total", "Requests that were refused because this node could not know whether its state is the latest.", func(f figures) float64 { return float64(f.cluster.ReadsRefused) }},
+	{"keystone_reads_stale_total", "Requests that were answered by an older state, as the caller or the settings allow.", func(f figures) float64 { return float64(f.cluster.ReadsStale) }},
 }
 
 // roles are those of cluster.Node.Role.
@@ -63,7 +79,7 @@ type nodeCollector struct{ node *Node }
 func (c nodeCollector) Describe(to chan<- *prometheus.Desc) {
 	to <- roleDesc
 	to <- buildDesc
-	for _, s := range samples {
+	for _, s := range slices.Concat(samples, counters) {
 		to <- s.desc()
 	}
 }
@@ -90,6 +106,9 @@ func (c nodeCollector) Collect(to chan<- prometheus.Metric) {
 	f := figures{cluster: c.node.cluster.Stats(), store: state}
 	for _, s := range samples {
 		gauge(s.desc(), s.value(f))
+	}
+	for _, s := range counters {
+		to <- prometheus.MustNewConstMetric(s.desc(), prometheus.CounterValue, s.value(f))
 	}
 }
 

@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/keystone-auth/keystone/audit"
 	"github.com/keystone-auth/keystone/cluster"
 	"github.com/keystone-auth/keystone/fsm"
@@ -86,7 +88,8 @@ type Node struct {
 	cluster   *cluster.Node
 	server    *httpapi.Server
 	proposals *proposals
-	windows   *limit.Limiter // nil: no limits
+	fences    prometheus.Histogram // how long what takes something away waited to be so everywhere
+	windows   *limit.Limiter       // nil: no limits
 	tally     *tally.Tally
 	current   atomic.Bool // whether this node has caught up with the cluster since it was started
 	failed    chan error  // of a listener that broke
@@ -166,11 +169,12 @@ func (n *Node) wire(ctx context.Context, clusterSecret secret.ClusterSecret) err
 	if err != nil {
 		return err
 	}
+	n.fences = newFenceHistogram()
 	n.cluster, err = cluster.Start(ctx, cluster.Config{
 		Name: c.Name, DataDir: n.folder.path, Bind: c.Bind, Advertise: c.Advertise, Initial: c.Initial, Join: c.Join,
 		HTTPAddress: n.announcedHTTP(), Version: c.Version, Secret: clusterSecret, Previous: c.Previous,
 		FSM: machine, Snapshots: snapshots, Logger: c.Logger, Fatal: c.Fatal, Timings: c.Timings,
-		Dial: c.Dial, Clock: c.Clock,
+		Dial: c.Dial, Clock: c.Clock, FenceWaited: func(d time.Duration) { n.fences.Observe(d.Seconds()) },
 	})
 	if err != nil {
 		return err

@@ -37,6 +37,13 @@ func measure(to fsm.Proposer) *proposals {
 	return p
 }
 
+func newFenceHistogram() prometheus.Histogram {
+	return prometheus.NewHistogram(prometheus.HistogramOpts{
+		Name: "keystone_fence_seconds", Help: "On the leader: from the commit of what takes something away until no node answers by the state before it.",
+		Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5},
+	})
+}
+
 // Propose implements fsm.Proposer.
 func (p *proposals) Propose(ctx context.Context, origin fsm.Origin, cmd fsm.Command) (fsm.Result, error) {
 	start := time.Now()
