@@ -35,7 +35,7 @@ build: need-go ## Build the static binary bin/keystone
 
 test: lint need-cc ## Vet, lint and run all tests with the race detector
 	$(GO_TEST) -timeout 14m ./...
-	go test -tags $(TAGS) -timeout 14m ./httpapi # once more, to hold every answer against the OpenAPI document
+	go test -tags $(TAGS) -timeout 14m ./httpapi ./lease # once more, to hold answers against the OpenAPI document, and for more worlds
 
 lint: need-go ## Vet the code and run the linters, the check of the formatting among them
 	go vet -tags $(TAGS) ./...

@@ -182,7 +182,7 @@ var consequences = []struct {
 			return nil
 		},
 	},
-	{[]string{"KEYSTONE_NAME", "KEYSTONE_CLUSTER", "KEYSTONE_ADVERTISE", "KEYSTONE_INITIAL", "KEYSTONE_JOIN"}, (*Config).finishCluster},
+	{[]string{"KEYSTONE_NAME", "KEYSTONE_CLUSTER", "KEYSTONE_ADVERTISE", "KEYSTONE_INITIAL", "KEYSTONE_JOIN", "KEYSTONE_NON_VOTER"}, (*Config).finishCluster},
 	{mailSettings, (*Config).finishMail},
 }
 
@@ -201,6 +201,9 @@ func (c *Config) finishCluster() error {
 	n := &c.Node
 	if c.announced != "" && n.Advertise != "" && n.Advertise != c.announced {
 		return errors.New("--cluster and --advertise name two addresses for the other nodes: leave one out")
+	}
+	if n.NonVoter && len(n.Join) == 0 {
+		return errors.New("--non-voter needs --join: only a cluster that exists can have a node that does not vote")
 	}
 	n.Advertise = either(n.Advertise, c.announced)
 	if n.Bind == "" && n.Advertise == "" && len(n.Initial) == 0 && len(n.Join) == 0 { // a lone node

@@ -80,6 +80,11 @@ var settings = []setting{
 		list: true,
 	},
 	{
+		flag: "non-voter", env: "KEYSTONE_NON_VOTER", std: "false", doc: "enter the cluster as a node that answers like all others and never votes: for more reads, or for an edge site",
+		want: "true or false",
+		set:  boolean(func(c *Config) *bool { return &c.Node.NonVoter }),
+	},
+	{
 		env: "KEYSTONE_SECRET", secret: true, doc: "the cluster secret, the same on every node; a lone node makes its own and keeps it in the data folder",
 		set: func(c *Config, v string) (err error) {
 			c.Node.Secret, err = secret.ParseClusterSecret(v)

@@ -42,6 +42,7 @@ var samples = map[string]struct{ good, bad []string }{
 	"KEYSTONE_SECRET":                 {[]string{secret.NewClusterSecret().Reveal()}, []string{"hunter2", "kss_hunter2"}},
 	"KEYSTONE_SECRET_PREVIOUS":        {[]string{secret.NewClusterSecret().Reveal() + "," + secret.NewClusterSecret().Reveal()}, []string{"hunter2", "kss_hunter2,"}},
 	"KEYSTONE_NO_RATE_LIMIT":          {[]string{"true", "False", "1", "0"}, []string{"yes", "on", "2"}},
+	"KEYSTONE_NON_VOTER":              {[]string{"true", "false"}, []string{"yes"}},
 	"LOG_LEVEL":                       {[]string{"debug", "INFO", "warning", "Warn", "ERROR", "critical"}, []string{"loud", "info+2", "-4"}},
 	"LOG_FORMAT":                      {[]string{"json", "text", "auto"}, []string{"xml", "JSON"}},
 	"DEBUG":                           {[]string{"true", "False", "0"}, []string{"yes", "release"}},

@@ -41,6 +41,7 @@ type Config struct {
 	Bind, Advertise string
 	Initial         []cluster.Peer
 	Join            []string
+	NonVoter        bool // it joins, answers like the others and never votes
 	Timings         cluster.Timings
 
 	Secret   secret.ClusterSecret // none: the one in the data folder, which a lone node makes
@@ -171,7 +172,7 @@ func (n *Node) wire(ctx context.Context, clusterSecret secret.ClusterSecret) err
 	}
 	n.fences = newFenceHistogram()
 	n.cluster, err = cluster.Start(ctx, cluster.Config{
-		Name: c.Name, DataDir: n.folder.path, Bind: c.Bind, Advertise: c.Advertise, Initial: c.Initial, Join: c.Join,
+		Name: c.Name, DataDir: n.folder.path, Bind: c.Bind, Advertise: c.Advertise, Initial: c.Initial, Join: c.Join, NonVoter: c.NonVoter,
 		HTTPAddress: n.announcedHTTP(), Version: c.Version, Secret: clusterSecret, Previous: c.Previous,
 		FSM: machine, Snapshots: snapshots, Logger: c.Logger, Fatal: c.Fatal, Timings: c.Timings,
 		Dial: c.Dial, Clock: c.Clock, FenceWaited: func(d time.Duration) { n.fences.Observe(d.Seconds()) },
