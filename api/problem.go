@@ -30,3 +30,11 @@ type FieldProblem struct {
 type Message struct {
 	Message string `json:"message"`
 }
+
+// Effective is where something holds that was taken away. No node answers by the state before it: those
+// that have not said that they know are not allowed to answer any more without asking.
+type Effective struct {
+	Index    uint64  `json:"index"`     // of the log, which every answer reflects from now on
+	Nodes    string  `json:"nodes"`     // how many have said that they know, of how many, such as 3/3
+	WaitedMs float64 `json:"waited_ms"` // milliseconds from the change until this was so
+}

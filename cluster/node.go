@@ -133,14 +133,15 @@ func (n *Node) wire() {
 	hello, join := handle(n.self.introduce), handle(n.admission.admit)
 	hello.open, join.open = true, true
 	n.rpc = &rpcServer{identity: n.self.identity, ctx: n.ctx, logger: c.Logger, routes: map[string]route{
-		"/hello":  hello,
-		"/join":   join,
-		"/remove": handle(n.admission.remove),
-		"/apply":  handle(n.proposer.receive),
-		"/lease":  handle(n.leases.receive),
-		"/fence":  handle(fences.receive),
-		"/read":   handle(n.readers.receive),
-		"/status": handle(survey.receive),
+		"/hello":   hello,
+		"/join":    join,
+		"/remove":  handle(n.admission.remove),
+		"/apply":   handle(n.proposer.receive),
+		"/confirm": handle(n.proposer.receiveConfirm),
+		"/lease":   handle(n.leases.receive),
+		"/fence":   handle(fences.receive),
+		"/read":    handle(n.readers.receive),
+		"/status":  handle(survey.receive),
 	}}
 	n.serving.Go(func() {
 		if err := n.rpc.serve(n.mux.queues[protocolRPC]); err != nil && !errors.Is(err, net.ErrClosed) {

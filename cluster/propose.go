@@ -72,6 +72,7 @@ func (p *proposer) propose(ctx context.Context, origin fsm.Origin, cmd fsm.Comma
 	if err := p.fsm.WaitApplied(ctx, result.Index); err != nil {
 		return fsm.Result{}, iam.Unavailable(time.Second, "The change was made, but this node has not caught up with it in time.")
 	}
+	origin.Receipts.Add(result.Receipt)
 	return result, nil
 }
 
@@ -177,4 +178,51 @@ func (p *proposer) apply(ctx context.Context, entry []byte) (fsm.Result, error) 
 		return fsm.Result{}, response.Refusal
 	}
 	return response.Result, nil
+}
+
+// confirmRequest asks the leader to confirm what is in the log up to an index.
+type confirmRequest struct {
+	Index uint64 `cbor:"1,keyasint"`
+}
+
+// Confirm returns when no node answers by a state before the one that this node has. It is for callers
+// who find done what they came to do: whoever did it may still be waiting for the other nodes.
+func (n *Node) Confirm(ctx context.Context) (*fsm.Receipt, error) {
+	ctx, cancel := context.WithTimeout(ctx, proposeTimeout)
+	defer cancel()
+	request := confirmRequest{n.Applied()}
+	for {
+		receipt, err := n.proposer.confirmOnce(ctx, request)
+		if err == nil {
+			return receipt, nil
+		}
+		if !n.proposer.pause(ctx) {
+			return nil, iam.Unavailable(time.Second, "That every node knows of the change is not confirmed: ask again.")
+		}
+	}
+}
+
+func (p *proposer) confirmOnce(ctx context.Context, request confirmRequest) (*fsm.Receipt, error) {
+	if p.members.leads() {
+		return p.receiveConfirm(ctx, caller{}, request)
+	}
+	leader, known := p.members.leader()
+	if !known {
+		return nil, errNotLeader
+	}
+	ctx, cancel := context.WithTimeout(ctx, forwardTimeout)
+	defer cancel()
+	receipt := new(fsm.Receipt)
+	return receipt, p.client.call(ctx, leader, "/confirm", request, receipt)
+}
+
+// receiveConfirm is the leader's side.
+func (p *proposer) receiveConfirm(ctx context.Context, _ caller, request confirmRequest) (*fsm.Receipt, error) {
+	if !p.members.leads() {
+		return nil, errNotLeader
+	}
+	if err := p.fsm.WaitApplied(ctx, request.Index); err != nil {
+		return nil, err
+	}
+	return p.fences.confirm(ctx, request.Index)
 }

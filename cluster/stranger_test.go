@@ -67,7 +67,7 @@ func TestNewcomersMayOnlyAskToJoin(t *testing.T) {
 	n.ready()
 	for _, clusterID := range []string{"", n.ClusterID()} {
 		s := cluster.NewStranger(t, clusterSecret, clusterID, "x."+iam.NewID().String())
-		for _, path := range []string{"/apply", "/status", "/fence", "/lease", "/read", "/remove"} {
+		for _, path := range []string{"/apply", "/status", "/fence", "/confirm", "/lease", "/read", "/remove"} {
 			err := s.Call(t.Context(), n.Address(), path, map[int]int{}, new(any))
 			if iam.CodeOf(err) != iam.Forbidden {
 				t.Errorf("%s was answered with %v", path, err)

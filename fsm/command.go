@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/keystone-auth/keystone/iam"
 	"github.com/keystone-auth/keystone/store"
@@ -128,6 +127,8 @@ type Origin struct {
 	IP        string `cbor:"3,keyasint,omitempty"`
 	UserAgent string `cbor:"4,keyasint,omitempty"`
 	Trace     string `cbor:"5,keyasint,omitempty"` // the HTTP request's id, as in X-Request-ID
+
+	Receipts *Receipts `cbor:"-"` // collects the receipts of the request, if anybody wants them
 }
 
 // Meta is what a command may know besides the state and itself.
@@ -144,15 +145,6 @@ type Result struct {
 
 	// Receipt is there when the command took something away, see Receipt.
 	Receipt *Receipt `cbor:"3,keyasint,omitempty"`
-}
-
-// Receipt says that no node answers by what a command took away any more: each member of the cluster
-// has confirmed that it knows, or the time is over for which it may answer without asking.
-type Receipt struct {
-	Index     uint64        `cbor:"1,keyasint"` // the log index that every answer reflects from now on
-	Confirmed int           `cbor:"2,keyasint"` // so many members said that they know, the leader among them
-	Members   int           `cbor:"3,keyasint"`
-	Waited    time.Duration `cbor:"4,keyasint"` // from the commit to the last confirmation
 }
 
 // Decode reads the value into v, which has the type that the command documents.

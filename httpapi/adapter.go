@@ -56,6 +56,7 @@ func handle[Req, Resp any](use func(*Server, context.Context, *exchange, Req) (R
 			x.http.SetStatusCode(statusCreated)
 		}
 		x.encode(resp)
+		x.addReceipt()
 		return nil
 	}
 	return e

@@ -12,8 +12,8 @@ import (
 // What pages of the allowed origins may send and read beyond what every page may (Fetch §3.3.6), and
 // for how many seconds a browser may remember that.
 const (
-	corsRequestHeaders = "Authorization, Content-Type, Idempotency-Key, If-Match, X-Request-ID"
-	corsAnswerHeaders  = "ETag, Keystone-Index, Retry-After, WWW-Authenticate, X-Request-ID, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset"
+	corsRequestHeaders = "Authorization, Content-Type, Idempotency-Key, If-Match, Keystone-Consistency, X-Request-ID"
+	corsAnswerHeaders  = "ETag, Keystone-Index, Keystone-Staleness-Ms, Retry-After, WWW-Authenticate, X-Request-ID, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset"
 	corsMaxAge         = "600"
 )
 

@@ -50,7 +50,7 @@ func TestCORSAnswers(t *testing.T) {
 		}
 		for header, want := range map[string]string{
 			"Access-Control-Allow-Origin": origin, "Access-Control-Allow-Credentials": "true",
-			"Access-Control-Expose-Headers": "ETag, Keystone-Index, Retry-After, WWW-Authenticate, X-Request-ID, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset",
+			"Access-Control-Expose-Headers": "ETag, Keystone-Index, Keystone-Staleness-Ms, Retry-After, WWW-Authenticate, X-Request-ID, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset",
 		} {
 			if got := a.header[header]; len(got) != 1 || got[0] != want {
 				t.Errorf("%s: %s is %q, want %q", name, header, got, want)
@@ -98,7 +98,7 @@ func TestCORSPreflight(t *testing.T) {
 	a := ask(v1+"/sessions/", ourPage, "DELETE")
 	for header, want := range map[string]string{
 		"Access-Control-Allow-Origin": ourPage, "Access-Control-Allow-Methods": "GET, HEAD, DELETE", "Access-Control-Max-Age": "600",
-		"Access-Control-Allow-Headers": "Authorization, Content-Type, Idempotency-Key, If-Match, X-Request-ID", "Access-Control-Allow-Credentials": "true",
+		"Access-Control-Allow-Headers": "Authorization, Content-Type, Idempotency-Key, If-Match, Keystone-Consistency, X-Request-ID", "Access-Control-Allow-Credentials": "true",
 	} {
 		if got := a.header.Get(header); got != want {
 			t.Errorf("%s is %q, want %q", header, got, want)

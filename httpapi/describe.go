@@ -160,6 +160,20 @@ var sharedParameters = map[string]object{
 		{"schema", object{{"type", "string"}}},
 		{"example", "b1f7c0de-retry-1"},
 	},
+	"Consistency": {
+		{"name", headerConsistency},
+		{"in", "header"},
+		{"description", "How true the answer has to be: `strict` reflects every change that was acknowledged before the call; `bounded; ms=` may be so many milliseconds late; `local` may be however late. Absent: whatever was taken away before the call is gone. Late answers are for callers with client credentials alone, and are marked by `Keystone-Staleness-Ms`."},
+		{"schema", object{{"type", "string"}, {"pattern", `^\s*([Ss]trict|[Ll]ocal|[Bb]ounded\s*;\s*ms=[0-9]{1,7})\s*$`}}},
+		{"example", "bounded; ms=500"},
+	},
+	"Strict": {
+		{"name", headerConsistency},
+		{"in", "header"},
+		{"description", "`strict`: the answer reflects every change that was acknowledged before the call. Absent: whatever was taken away before the call is gone."},
+		{"schema", object{{"type", "string"}, {"pattern", `^\s*[Ss]trict\s*$`}}},
+		{"example", "strict"},
+	},
 	"IfMatch": {
 		{"name", "If-Match"},
 		{"in", "header"},
@@ -172,6 +186,7 @@ var sharedParameters = map[string]object{
 var sharedHeaders = map[string]object{
 	"X-Request-ID":          {{"description", "Finds the request in the server's log."}, {"schema", object{{"type", "string"}}}, {"example", sampleID}},
 	"Keystone-Index":        {{"description", "The log index that the answer reflects at least. The one to a change reflects the change."}, {"schema", object{{"type", "integer"}, {"minimum", 0}}}, {"example", 1042}},
+	headerStaleness:         {{"description", "The answer is so many milliseconds late at most. Absent: it is not."}, {"schema", object{{"type", "integer"}, {"minimum", 1}}}, {"example", 120}},
 	"X-RateLimit-Limit":     {{"description", "How many requests are admitted in the window, where the call has a limit."}, {"schema", object{{"type", "integer"}, {"minimum", 0}}}, {"example", 100}},
 	"X-RateLimit-Remaining": {{"description", "How many are left."}, {"schema", object{{"type", "integer"}, {"minimum", 0}}}, {"example", 99}},
 	"X-RateLimit-Reset":     {{"description", "When the next one is free again, in seconds since 1970."}, {"schema", object{{"type", "integer"}, {"minimum", 0}}}, {"example", sampleTime.Unix()}},

@@ -30,6 +30,8 @@ type exchange struct {
 	code     iam.Code   // of the refusal, if it was one
 	cause    error      // what the log is told and the caller is not
 
+	receipts fsm.Receipts // of what was taken away
+
 	presented string // the client_id that the caller named, true or not
 }
 
@@ -64,6 +66,9 @@ func (s *Server) call(x *exchange, h handler) {
 		}
 	}()
 	err := s.mayServe(x.route)
+	if err == nil {
+		err = s.settle(x)
+	}
 	if err == nil {
 		err = h(s, x)
 	}
@@ -182,6 +187,9 @@ func (x *exchange) origin() fsm.Origin {
 	}
 	if ip := x.ip(); ip.IsValid() {
 		o.IP = ip.String()
+	}
+	if x.route.denies {
+		o.Receipts = &x.receipts
 	}
 	return o
 }

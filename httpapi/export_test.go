@@ -86,3 +86,6 @@ func hasMember(t reflect.Type, name string) bool {
 	}
 	return false
 }
+
+// ParseConsistency is for the fuzzer.
+var ParseConsistency = parseConsistency

@@ -104,6 +104,12 @@ func (d *document) parametersOf(rt *route, about described) []any {
 	if rt.idempotent {
 		shared("IdempotencyKey")
 	}
+	switch {
+	case rt.bearsLate:
+		shared("Consistency")
+	case !rt.timeless && !rt.always:
+		shared("Strict")
+	}
 	if about.conditional(rt) {
 		shared("IfMatch")
 	}
@@ -227,14 +233,17 @@ func (d *document) success(rt *route, about described) object {
 	if about.versioned && rt.method != fasthttp.MethodDelete {
 		names = append(names, "ETag")
 	}
+	if !rt.timeless && !rt.always {
+		names = append(names, headerStaleness)
+	}
 	out := object{{"description", text}, {"headers", d.headersOf(names)}}
-	if media := d.successMedia(about); media != nil {
+	if media := d.successMedia(rt, about); media != nil {
 		out = append(out, member{"content", media})
 	}
 	return out
 }
 
-func (d *document) successMedia(about described) object {
+func (d *document) successMedia(rt *route, about described) object {
 	examples := about.answers
 	switch {
 	case about.response != nil && len(examples) == 0:
@@ -251,6 +260,10 @@ func (d *document) successMedia(about described) object {
 	}
 	if about.schema != nil {
 		schema = about.schema
+	}
+	if rt.denies {
+		receipt := object{{"type", "object"}, {"properties", object{{"effective", d.of(reflect.TypeFor[api.Effective](), false)}}}}
+		schema = object{{"allOf", []any{schema, receipt}}}
 	}
 	media := object{{"schema", schema}}
 	if len(examples) > 0 {

@@ -188,7 +188,7 @@ func TestPasswordReset(t *testing.T) {
 		{"a weak password", confirm(second, "weak"), 422, []string{`"field":"new_password"`}, nil},
 		{"the present password", confirm(second, password), 422, []string{"last 5"}, nil},
 		{"as a proof of the address", post("/users/email-verification/confirm", `{"token":"`+second+`"}`), 400, bad, nil},
-		{"good", confirm(second, newPassword), 200, []string{`{"message":"Password reset successfully"}`}, []string{second}},
+		{"good", confirm(second, newPassword), 200, []string{`{"message":"Password reset successfully",`}, []string{second}},
 		{"once", confirm(second, "Third&3rd-moor"), 400, bad, nil},
 		{"all sessions are over", fetch("/users/me").as(s.user.AccessToken), 401, nil, nil},
 		{"the lock too", post("/auth/token", loginBody("alice", newPassword)), 200, nil, nil},

@@ -54,7 +54,7 @@ func refusalsOf(rt *route, about described) []iam.Code {
 	add(rt.created, iam.Conflict)
 	add(about.conditional(rt), iam.PreconditionFailed)
 	add(rt.limit != unlimited, iam.RateLimitExceeded)
-	add(!rt.always, iam.TemporarilyUnavailable)
+	add(!rt.always || rt.auth != anyone, iam.TemporarilyUnavailable)
 	add(rt.limit == limitByGrant, iam.InvalidGrant, iam.InvalidClient, iam.UnsupportedGrantType, iam.InvalidScope,
 		iam.ClientDisabled, iam.Forbidden)
 	return out

@@ -23,7 +23,7 @@ func TestRefreshUnderAKeyStaysWithItsClient(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	other := &oauth.Service{Store: h.Store, View: h.view, Proposer: h, Login: h.oauth.Login, Now: h.Now} // another node
+	other := &oauth.Service{Store: h.Store, View: h.view, Proposer: h, Login: h.oauth.Login, Now: h.Now, Confirm: h.Confirm} // another node
 	own := oauth.ClientAuth{ID: "shop", Secret: h.secret}
 	a, err := h.oauth.Token(t.Context(), oauth.Request{Grant: oauth.GrantPassword, Username: "alice", Password: password, Client: own})
 	if err != nil {

@@ -63,7 +63,7 @@ func newWorld(t *testing.T, seed uint64) *world {
 	w := &world{house: buildWith(t, s, nil), t: t, random: rand.New(rand.NewPCG(seed, 1))}
 	for _, by := range []time.Duration{-3 * time.Second, 0, 3 * time.Second} {
 		w.nodes = append(w.nodes, &oauth.Service{
-			Store: w.Store, View: w.view, Proposer: w, Login: w.oauth.Login,
+			Store: w.Store, View: w.view, Proposer: w, Login: w.oauth.Login, Confirm: w.Confirm,
 			Now: func() iam.Time { return w.Now().Add(by) },
 		})
 	}

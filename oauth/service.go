@@ -29,6 +29,8 @@ type Service struct {
 	Proposer fsm.Proposer
 	Login    *login.Service
 	Now      func() iam.Time
+	// Confirm returns when no node answers by an older state than this node's, see cluster.Node.Confirm.
+	Confirm func(context.Context) (*fsm.Receipt, error)
 
 	Limiter *tally.Tally // nil: no limits
 	Guesses limit.Limit  // how many wrong client secrets an address may have hashed

@@ -63,7 +63,7 @@ func buildWith(t *testing.T, settings iam.Settings, shared []byte) *house {
 		Lockout: login.Lockout{Attempts: 3, For: 15 * time.Minute}, Tally: tally.New(tally.Config{Now: h.Now}),
 		Hasher: secret.NewHasher(secret.HasherConfig{Params: secret.Params{MemoryKiB: 64, Passes: 1, Lanes: 1}}),
 	}
-	h.oauth = &oauth.Service{Store: h.Store, View: h.view, Proposer: h, Login: people, Now: h.Now}
+	h.oauth = &oauth.Service{Store: h.Store, View: h.view, Proposer: h, Login: people, Now: h.Now, Confirm: h.Confirm}
 	h.user, _, err = people.Register(t.Context(), fsm.Origin{}, login.NewUser{Username: "Alice", Email: "alice@example.org", Password: password}, iam.Permissions{})
 	if err != nil {
 		t.Fatal(err)

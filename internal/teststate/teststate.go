@@ -88,11 +88,20 @@ func (s *State) Propose(_ context.Context, origin fsm.Origin, cmd fsm.Command) (
 	if response.Refusal != nil {
 		return fsm.Result{}, response.Refusal
 	}
+	if response.Denies {
+		response.Result.Receipt = &fsm.Receipt{Index: s.FSM.Applied(), Confirmed: 1, Members: 1}
+		origin.Receipts.Add(response.Result.Receipt)
+	}
 	return response.Result, nil
 }
 
 // CatchUp does nothing: there is no other node to be behind of.
 func (s *State) CatchUp(context.Context) error { return nil }
+
+// Confirm waits for nobody: there is no other node.
+func (s *State) Confirm(context.Context) (*fsm.Receipt, error) {
+	return &fsm.Receipt{Index: s.FSM.Applied(), Confirmed: 1, Members: 1}, nil
+}
 
 // Must proposes and fails the test on a refusal.
 func (s *State) Must(t testing.TB, cmd fsm.Command) fsm.Result {

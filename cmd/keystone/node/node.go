@@ -234,7 +234,7 @@ func (n *Node) api(memory *view.View, sealer *secret.Sealer) *httpapi.Server {
 	}
 	n.audit = audit.New(audit.Config{Store: n.store, Proposer: n.proposals, Now: iam.Now, Logger: c.Logger, Every: c.AuditEvery})
 	people.Refused = n.audit.Refused
-	tokens := &oauth.Service{Store: n.store, View: memory, Proposer: n.proposals, Login: people, Now: iam.Now, Seal: sealer.Seal}
+	tokens := &oauth.Service{Store: n.store, View: memory, Proposer: n.proposals, Login: people, Now: iam.Now, Seal: sealer.Seal, Confirm: n.cluster.Confirm}
 	n.tokens = tokens
 	api := httpapi.Config{
 		OAuth: tokens, Login: people, View: memory, Store: n.store, Proposer: n.proposals, Hasher: hasher,
