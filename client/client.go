@@ -14,6 +14,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/keystone-auth/keystone/api"
 )
 
 // maxAnswer bounds what is read of one answer, so that a wrong address cannot fill the memory.
@@ -25,6 +27,8 @@ type Client struct {
 	base   string
 	http   *http.Client
 	header http.Header
+
+	receipt *api.Effective // nil: nobody wants it
 }
 
 // New returns a client of the node at http://host:port, https://host:port or unix:/path/of/socket.
@@ -81,6 +85,17 @@ func (c *Client) WithCredentials(clientID, secret string) *Client {
 // for under the key. Each change needs a key of its own.
 func (c *Client) WithIdempotencyKey(key string) *Client { return c.with("Idempotency-Key", key) }
 
+// WithReceipt returns a client that notes where what it takes away holds, after each successful call
+// that does. Calls at the same time need a receipt each.
+func (c *Client) WithReceipt(into *api.Effective) *Client {
+	changed := *c
+	changed.receipt = into
+	return &changed
+}
+
+// WithConsistency returns a client that says how true answers have to be: strict, local, or bounded; ms=500.
+func (c *Client) WithConsistency(level string) *Client { return c.with("Keystone-Consistency", level) }
+
 func (c *Client) with(name, value string) *Client {
 	changed := *c
 	changed.header = c.header.Clone()
@@ -126,6 +141,14 @@ func (c *Client) tagged(ctx context.Context, method, path string, in, out any) (
 	}
 	if resp.StatusCode/100 != 2 {
 		return "", errorOf(resp, text)
+	}
+	if c.receipt != nil {
+		var done struct {
+			Effective api.Effective `json:"effective"`
+		}
+		if json.Unmarshal(text, &done) == nil && done.Effective.Index > 0 {
+			*c.receipt = done.Effective
+		}
 	}
 	if out == nil {
 		return resp.Header.Get("ETag"), nil

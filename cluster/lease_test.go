@@ -232,3 +232,26 @@ func TestManyReadersWithoutALease(t *testing.T) {
 	}
 	all.Wait()
 }
+
+// TestOtherRulesNoLease: nodes that count leases in another way must not rely on each other.
+func TestOtherRulesNoLease(t *testing.T) {
+	initial := peers(t, 3)
+	nodes := make([]*node, 3)
+	for i, p := range initial {
+		conf := member(p, initial)
+		conf.Timings = fast()
+		if i == 2 {
+			conf.Timings.Lease = 500 * time.Millisecond
+		}
+		nodes[i] = start(t, conf)
+	}
+	eventually(t, "a leader that is not the odd one", func() bool {
+		if nodes[2].Role() == "leader" {
+			_ = nodes[2].Transfer(t.Context())
+		}
+		return nodes[0].Fresh() && nodes[1].Fresh()
+	})
+	if nodes[2].Fresh() {
+		t.Error("a node of other rules holds a lease")
+	}
+}

@@ -2,6 +2,8 @@ package cluster
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -42,6 +44,7 @@ type leases struct {
 	wake     chan struct{}
 	renewals chan struct{}
 	counts   leaseCounts
+	said     repetition
 }
 
 type leaseCounts struct {
@@ -132,7 +135,11 @@ func (l *leases) renew(ctx context.Context) {
 		ctx, cancel := context.WithTimeout(ctx, l.config.Length)
 		defer cancel()
 		var reply lease.Reply
-		if err := l.client.call(ctx, leader, "/lease", request, &reply); err != nil || reply.Sent != request.Sent {
+		err := l.client.call(ctx, leader, "/lease", leaseRequest{request, l.config}, &reply)
+		if err != nil && !errors.Is(err, errNotLeader) && ctx.Err() == nil && !l.said.before("refused") {
+			l.logger.Warn("this node was given no lease", "error", err)
+		}
+		if err != nil || reply.Sent != request.Sent {
 			return
 		}
 		if !l.own.Take(l.term(), reply) {
@@ -167,9 +174,20 @@ func (l *leases) lead() bool {
 	return ok
 }
 
+// leaseRequest also says by which rules the node counts. A node of other rules gets no lease, and its word
+// gives the leader none: a leader with shorter leases would not wait for longer ones to end.
+type leaseRequest struct {
+	Lease lease.Request `cbor:"1,keyasint"`
+	Rules lease.Config  `cbor:"2,keyasint"`
+}
+
 // receive is the leader's side of renew.
-func (l *leases) receive(_ context.Context, from caller, request lease.Request) (lease.Reply, error) {
-	term := l.term()
+func (l *leases) receive(_ context.Context, from caller, asked leaseRequest) (lease.Reply, error) {
+	if asked.Rules != l.config {
+		return lease.Reply{}, fmt.Errorf("node %s counts leases as %+v and the leader as %+v: give all nodes the same KEYSTONE_LEASE and KEYSTONE_LEASE_MARGIN",
+			nameOf(from.nodeID), asked.Rules, l.config)
+	}
+	request, term := asked.Lease, l.term()
 	if request.Term != term || !l.members.leads() || !l.admitted(from.nodeID) {
 		return lease.Reply{}, errNotLeader
 	}

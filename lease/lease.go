@@ -22,10 +22,10 @@ func (s Stamp) Until(later Stamp) time.Duration { return time.Duration(later - s
 type Config struct {
 	// Length is how long a lease lasts at most. A node that is cut off answers for so long, and a
 	// revocation waits for so long where a node cannot be reached.
-	Length time.Duration
+	Length time.Duration `cbor:"1,keyasint"`
 	// Margin is by how much, as a part of one, the clocks of two nodes may differ in rate. The leader
 	// counts each lease that it gives as longer by it.
-	Margin float64
+	Margin float64 `cbor:"2,keyasint"`
 }
 
 // The bounds of Config.

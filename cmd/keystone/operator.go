@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/keystone-auth/keystone/api"
 	"github.com/keystone-auth/keystone/client"
 	"github.com/keystone-auth/keystone/cmd/keystone/node"
 )
@@ -34,14 +35,21 @@ func operatorCommand(cmd *cobra.Command) *cobra.Command {
 // asOperator calls use with a client of the node that the flags name: the one whose data lies in a folder
 // on this machine, where whoever may open the socket is the operator; or one elsewhere, with a token.
 func asOperator(cmd *cobra.Command, use func(ctx context.Context, c *client.Client) error) error {
+	var done api.Effective
+	reach := overSocket
 	url, _ := cmd.Flags().GetString("url")
 	if url != "" {
-		return withToken(cmd, url, use)
-	}
-	if file, _ := cmd.Flags().GetString("token-file"); file != "" {
+		reach = func(cmd *cobra.Command, use func(context.Context, *client.Client) error) error {
+			return withToken(cmd, url, use)
+		}
+	} else if file, _ := cmd.Flags().GetString("token-file"); file != "" {
 		return errors.New("--token-file is for a node elsewhere: say which one with --url")
 	}
-	return overSocket(cmd, use)
+	err := reach(cmd, func(ctx context.Context, c *client.Client) error { return use(ctx, c.WithReceipt(&done)) })
+	if err == nil && done.Index > 0 {
+		fmt.Fprintf(cmd.ErrOrStderr(), "No node goes by the state before: %s confirmed, index %d, after %.1f ms.\n", done.Nodes, done.Index, done.WaitedMs)
+	}
+	return err
 }
 
 func withToken(cmd *cobra.Command, url string, use func(ctx context.Context, c *client.Client) error) error {

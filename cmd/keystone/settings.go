@@ -117,6 +117,9 @@ var settings = []setting{
 	},
 	debugRow(),
 	metricsToken(),
+	leaseLength(),
+	leaseMargin(),
+	staleReads(),
 	{
 		env: "JWT_ISSUER", std: "keystone-auth", doc: "issuer of the tokens, and their audience where the client has none",
 		want: "1 to 255 characters without spaces and line breaks, such as keystone-auth or https://auth.example.com",

@@ -1,0 +1,18 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+)
+
+// Transfer gives the leadership to another node that votes. It is for a node that leads.
+func (n *Node) Transfer(ctx context.Context) error {
+	r := n.members.raft.Load()
+	if r == nil || !n.members.leads() {
+		return errNotLeader
+	}
+	if err := await(ctx, n.closed, r.LeadershipTransfer()); err != nil {
+		return fmt.Errorf("the leadership was not handed on: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,44 @@
+package main
+
+import (
+	"cmp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/keystone-auth/keystone/lease"
+)
+
+func leaseLength() setting {
+	return setting{
+		env: "KEYSTONE_LEASE", std: "1s", doc: "how long a node that is cut off goes on answering, and a revocation waits for it; the same on every node",
+		want: "a duration from 100ms to 3s",
+		set: func(c *Config, v string) (err error) {
+			c.Node.Timings.Lease, err = time.ParseDuration(v)
+			return cmp.Or(err, refuse(c.Node.Timings.Lease < lease.Shortest || c.Node.Timings.Lease > lease.Longest))
+		},
+	}
+}
+
+func leaseMargin() setting {
+	return setting{
+		env: "KEYSTONE_LEASE_MARGIN", std: "5%", doc: "by how much the clocks of two nodes may differ in rate; the same on every node",
+		want: "a percentage from 1% to 50%",
+		set: func(c *Config, v string) error {
+			percent, err := strconv.ParseFloat(strings.TrimSuffix(v, "%"), 64)
+			c.Node.Timings.LeaseMargin = percent / 100
+			return cmp.Or(err, refuse(!(c.Node.Timings.LeaseMargin >= lease.LeastMargin && c.Node.Timings.LeaseMargin <= lease.MostMargin)))
+		},
+	}
+}
+
+func staleReads() setting {
+	return setting{
+		env: "KEYSTONE_STALE_READS", std: "0s", doc: "how late an answer may be when this node can reach nobody, marked by Keystone-Staleness-Ms; 0s: then there is none",
+		want: "a duration from 0s to 1h, such as 30s",
+		set: func(c *Config, v string) (err error) {
+			c.Node.StaleReads, err = time.ParseDuration(v)
+			return cmp.Or(err, refuse(c.Node.StaleReads < 0 || c.Node.StaleReads > time.Hour))
+		},
+	}
+}
