@@ -146,7 +146,7 @@ func (l *leases) renew(ctx context.Context) {
 			l.miss() // the leader's stamp is here now, which it wants to see again
 			return
 		}
-		if l.fsm.Applied() >= reply.Required {
+		if l.fsm.WaitApplied(ctx, reply.Required) == nil {
 			l.learn(reply.Sent)
 		}
 	}()

@@ -191,6 +191,10 @@ func TestHistoriesFindAMissingLease(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	testcluster.Poll(t, "an answer that holds", func() error {
+		_, err := apart.Client().WithCredentials("asker", s.traffic.Secret).WithConsistency("strict").Introspect(ctx, tokens.AccessToken)
+		return err
+	})
 	s.board.Isolate(apart.Name, s.Names())
 	testcluster.Poll(t, "a revocation", func() error {
 		call := s.recorder.Now()

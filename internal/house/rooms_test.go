@@ -148,7 +148,7 @@ var table = []room{
 		why:  "it makes a state without a log for the tests of the rooms above it",
 	},
 	{
-		name: "internal/crash", rooms: []string{"api", "client", "store", "cmd"}, libs: []string{},
+		name: "internal/crash", rooms: []string{"api", "client", "store", "cmd", "internal/history"}, libs: []string{},
 		why: "it kills real processes and looks at what they left behind",
 	},
 	{
