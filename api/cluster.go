@@ -1,5 +1,7 @@
 package api
 
+import "time"
+
 // Health says whether the node that was asked can answer correctly.
 type Health struct {
 	Status       string `json:"status"` // "healthy" or "unhealthy"
@@ -16,6 +18,19 @@ type Cluster struct {
 	Leader    string `json:"leader"`
 	Term      uint64 `json:"term"`
 	Nodes     []Node `json:"nodes"`
+	Epoch     *Epoch `json:"epoch,omitzero"` // absent in the first one
+}
+
+// Epoch is a time in the life of the cluster: whatever was issued before it is dead.
+type Epoch struct {
+	Number   uint64    `json:"number"` // counts from 1
+	RaisedAt time.Time `json:"raised_at"`
+	Reason   string    `json:"reason"`
+}
+
+// RaiseEpochRequest makes everything dead that was issued up to now.
+type RaiseEpochRequest struct {
+	Reason string `json:"reason"` // for the audit log and whoever looks at the cluster; up to 200 bytes
 }
 
 // Node is one member of the cluster.

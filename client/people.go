@@ -79,6 +79,12 @@ func (c *Client) DeleteUser(ctx context.Context, ref string) error {
 	return c.call(ctx, http.MethodDelete, userPath(ref), nil, nil)
 }
 
+// LockDownUser takes everything from a user whose account is in the wrong hands.
+func (c *Client) LockDownUser(ctx context.Context, ref string) (out api.SessionsEnded, err error) {
+	err = c.call(ctx, http.MethodPost, userPath(ref)+"/lock-down", nil, &out)
+	return out, err
+}
+
 // UnlockUser lets a user try again who was locked out.
 func (c *Client) UnlockUser(ctx context.Context, ref string) (out api.User, err error) {
 	err = c.call(ctx, http.MethodPost, userPath(ref)+"/unlock", nil, &out)

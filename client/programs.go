@@ -68,6 +68,18 @@ func (c *Client) DeleteClient(ctx context.Context, clientID string) error {
 	return c.call(ctx, http.MethodDelete, inPath("/admin/clients", clientID), nil, nil)
 }
 
+// LockDownClient takes everything from a client that is in the wrong hands.
+func (c *Client) LockDownClient(ctx context.Context, clientID string) (out api.SessionsEnded, err error) {
+	err = c.call(ctx, http.MethodPost, inPath("/admin/clients", clientID)+"/lock-down", nil, &out)
+	return out, err
+}
+
+// InvalidateAll makes everything dead that the cluster has issued up to now.
+func (c *Client) InvalidateAll(ctx context.Context, reason string) (out api.Epoch, err error) {
+	err = c.call(ctx, http.MethodPost, base+"/admin/cluster/epoch", api.RaiseEpochRequest{Reason: reason}, &out)
+	return out, err
+}
+
 // RotateSecret gives a client a new secret, which the answer holds this once.
 func (c *Client) RotateSecret(ctx context.Context, clientID string, r api.RotateSecretRequest) (out api.Client, err error) {
 	err = c.call(ctx, http.MethodPost, inPath("/admin/clients", clientID)+"/rotate-secret", r, &out)

@@ -57,6 +57,10 @@ const (
 	kindConfirmEmail   Kind = 34
 	kindRotateSecret   Kind = 40
 	kindRecordUse      Kind = 41
+
+	kindLockDownUser   Kind = 60
+	kindLockDownClient Kind = 61
+	kindRaiseEpoch     Kind = 62
 )
 
 // registry makes an empty command of each kind, for the decoder to fill.
@@ -93,6 +97,10 @@ var registry = map[Kind]func() Command{
 	kindConfirmEmail:   func() Command { return new(ConfirmEmail) },
 	kindRotateSecret:   func() Command { return new(RotateSecret) },
 	kindRecordUse:      func() Command { return new(RecordUse) },
+
+	kindLockDownUser:   func() Command { return new(LockDownUser) },
+	kindLockDownClient: func() Command { return new(LockDownClient) },
+	kindRaiseEpoch:     func() Command { return new(RaiseEpoch) },
 }
 
 // Command is one change of the state.

@@ -134,7 +134,7 @@ func applyOnce(tx *store.Tx, m Meta, cmd Command) (Response, error) {
 		if past.Kind != uint64(cmd.Kind()) || past.Actor != m.Actor {
 			return Response{Refusal: iam.Errorf(iam.Conflict, "The idempotency key was used for another request.")}, nil
 		}
-		return Response{Result: Result{Index: past.Index, Value: past.Value}, Refusal: past.Refusal}, nil
+		return Response{Result: Result{Index: past.Index, Value: past.Value}, Refusal: past.Refusal, Denies: killed(cmd, past)}, nil
 	}
 	value, err := cmd.apply(tx, m)
 	var refusal *iam.Error
@@ -154,10 +154,19 @@ func applyOnce(tx *store.Tx, m Meta, cmd Command) (Response, error) {
 	}
 	event := cmd.event()
 	if r, ok := value.(Rotation); ok && r.Killed {
+		response.Denies = true
 		event.Type, refusal = "session.replayed", badRefresh() // a success of the command alone
 	}
 	record(tx, m, event, refusal)
 	return response, nil
+}
+
+// killed tells whether a command that is done again has ended a session the first time, by an old refresh
+// token. Whoever asks again must be told no sooner than the first one that this holds everywhere.
+func killed(cmd Command, past store.Outcome) bool {
+	var r Rotation
+	_, rotates := cmd.(*RotateSession)
+	return rotates && past.Value != nil && store.Decode(past.Value, &r) == nil && r.Killed
 }
 
 // record writes the audit entry of a command.

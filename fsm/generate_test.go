@@ -51,6 +51,10 @@ var generators = map[Kind]func(*rapid.T, *hints) Command{
 	kindConfirmEmail:   genConfirmEmail,
 	kindRotateSecret:   genRotateSecret,
 	kindRecordUse:      genRecordUse,
+
+	kindLockDownUser:   func(t *rapid.T, _ *hints) Command { return &LockDownUser{ID: genID(t, 'u', 3)} },
+	kindLockDownClient: func(t *rapid.T, _ *hints) Command { return &LockDownClient{ID: genID(t, 'c', 2)} },
+	kindRaiseEpoch:     genRaiseEpoch,
 }
 
 // own are the roles and scopes that commands name: those of Initialize among others.
@@ -364,6 +368,14 @@ func genRotateSession(t *rapid.T, h *hints) Command {
 			h.tokens[session.ID] = append(h.tokens[session.ID], h.next)
 			h.rotated = &session
 		}
+	}
+	return c
+}
+
+func genRaiseEpoch(t *rapid.T, h *hints) Command {
+	c := &RaiseEpoch{Reason: "why"}
+	if rapid.Bool().Draw(t, "with a key") {
+		c.Key = genAddKey(t, h).(*AddKey).Key
 	}
 	return c
 }

@@ -193,6 +193,7 @@ type state struct {
 	Keys        []iam.Key
 	Tickets     []iam.Ticket
 	Settings    iam.Settings
+	Epoch       iam.Epoch
 	Initialized bool
 }
 
@@ -203,6 +204,7 @@ func (m *machine) dump() (s state) {
 		s.Users, s.Roles, s.Scopes = r.Users(iam.ID{}, all), r.Roles(iam.ID{}, all), r.Scopes(iam.ID{}, all)
 		s.Clients, s.Sessions, s.Keys = r.Clients(iam.ID{}, all), r.Sessions(iam.ID{}, all), r.Keys()
 		s.Settings, s.Initialized = r.Settings()
+		s.Epoch, _ = r.Epoch()
 		for n := 1; n <= 3; n++ { // the users that generators know, gone or not
 			for _, purpose := range []iam.TicketPurpose{iam.ResetPassword, iam.VerifyEmail} {
 				if ticket, ok := r.Ticket(purpose, id('u', n)); ok {

@@ -18,8 +18,9 @@ type PutRole struct {
 // Kind implements Command.
 func (*PutRole) Kind() Kind { return kindPutRole }
 
-// Denies implements Command. A role that loses a scope shows in the next token that is issued.
-func (*PutRole) Denies() bool { return false }
+// Denies implements Command. A role may lose a scope, which whoever asks what its holders may do must not
+// be told of any more. Tokens show it from the next one on.
+func (*PutRole) Denies() bool { return true }
 
 func (c *PutRole) event() Event { return Event{"role.saved", c.Role.ID.String()} }
 
@@ -108,7 +109,7 @@ type DeleteRole struct {
 func (*DeleteRole) Kind() Kind { return kindDeleteRole }
 
 // Denies implements Command.
-func (*DeleteRole) Denies() bool { return false }
+func (*DeleteRole) Denies() bool { return true }
 
 func (c *DeleteRole) event() Event { return Event{"role.deleted", c.ID.String()} }
 
@@ -195,7 +196,7 @@ type DeleteScope struct {
 func (*DeleteScope) Kind() Kind { return kindDeleteScope }
 
 // Denies implements Command.
-func (*DeleteScope) Denies() bool { return false }
+func (*DeleteScope) Denies() bool { return true }
 
 func (c *DeleteScope) event() Event { return Event{"scope.deleted", c.ID.String()} }
 

@@ -384,7 +384,8 @@ func TestDenies(t *testing.T) {
 		kindUpdateUser: true, kindDeleteUser: true, kindUpdateClient: true, kindDeleteClient: true,
 		kindEndSessions: true, kindRevokeToken: true, kindRevokeIssued: true,
 		kindChangePassword: true, kindSetPassword: true, kindResetPassword: true,
-		kindRotateSecret: true,
+		kindRotateSecret: true, kindLockDownUser: true, kindLockDownClient: true, kindRaiseEpoch: true,
+		kindPutRole: true, kindDeleteRole: true, kindDeleteScope: true,
 	}
 	for kind, build := range registry {
 		if got := build().Denies(); got != denying[kind] {

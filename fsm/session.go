@@ -107,8 +107,7 @@ type Rotation struct {
 // Kind implements Command.
 func (*RotateSession) Kind() Kind { return kindRotateSession }
 
-// Denies implements Command. A replay takes the session away, but its caller learns only that the
-// token is not good, which is true on every node.
+// Denies implements Command. Of a rotation only its outcome says whether it took the session away.
 func (*RotateSession) Denies() bool { return false }
 
 func (c *RotateSession) event() Event { return Event{"session.refreshed", c.ID.String()} }

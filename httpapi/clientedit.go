@@ -112,6 +112,12 @@ func (s *Server) deleteClient(ctx context.Context, x *exchange, _ nothing) (api.
 	return api.Message{Message: "Client deleted successfully"}, err
 }
 
+func (s *Server) lockDownClient(ctx context.Context, x *exchange, _ nothing) (api.SessionsEnded, error) {
+	ended, index, err := s.OAuth.LockDownClient(ctx, x.edit(), x.key("id"))
+	x.reflects(index)
+	return api.SessionsEnded{Message: "Client locked down successfully", SessionsTerminated: ended}, err
+}
+
 // rotateSecret shows the new secret, this once.
 func (s *Server) rotateSecret(ctx context.Context, x *exchange, r api.RotateSecretRequest) (api.Client, error) {
 	made, err := s.OAuth.RotateSecret(ctx, x.edit(), x.key("id"), r.GraceSeconds)

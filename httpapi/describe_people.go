@@ -71,6 +71,10 @@ var describedUsers = map[string]described{
 	"DELETE /api/v1/admin/users/{}": {
 		tag: "Users", summary: "Remove a user", id: "deleteUser", success: "The user is gone, and all tokens are dead.", inPath: "The user's id.", versioned: true, text: lastAdmin, fails: []iam.Code{iam.Conflict},
 	},
+	"POST /api/v1/admin/users/{}/lock-down": {
+		tag: "Users", summary: "Take everything from a user at once", id: "lockDownUser", success: "The account is disabled, its sessions have ended, and nothing that was issued to it is good on any node.", inPath: "The user's id.",
+		text: "For an account in the wrong hands. Done again it changes nothing.", fails: []iam.Code{iam.Conflict, iam.Forbidden},
+	},
 	"POST /api/v1/admin/users/{}/unlock": {tag: "Users", summary: "Unlock a user", id: "unlockUser", success: "The user can log in again.", inPath: "The user's id.", versioned: true},
 	"PUT /api/v1/admin/users/{}/roles": {
 		tag: "Users", summary: "Replace the roles of a user", id: "setUserRoles", success: "The user as it is now.", inPath: "The user's id.", versioned: true, text: "It shows in the next token. " + lastAdmin, fails: []iam.Code{iam.Conflict},

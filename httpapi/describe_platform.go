@@ -28,6 +28,10 @@ var (
 )
 
 var describedPlatform = map[string]described{
+	"POST /api/v1/admin/cluster/epoch": {
+		tag: "Cluster", summary: "Make everything dead that was issued", id: "raiseEpoch", success: "The new epoch. Every token, session and mailed link of before is dead on every node, that of the caller included.",
+		text: "For when the worst must be assumed, and after a backup was restored. Signing keys are replaced at once, except the shared secret of the compatible mode.",
+	},
 	"GET /api/v1/admin/cluster": {
 		tag: "Cluster", summary: "Read the state of the nodes", id: "cluster", success: "What the node that was asked knows of all nodes.",
 		text: "Answered without a leader too. `agrees` compares the state hashes of two nodes at a common log index.",

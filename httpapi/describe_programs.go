@@ -32,6 +32,10 @@ var describedPrograms = map[string]described{
 	"DELETE /api/v1/admin/clients/{}": {
 		tag: "Clients", summary: "Remove a client", id: "deleteClient", success: "The client is gone, and its tokens are dead.", inPath: inPathClient, versioned: true,
 	},
+	"POST /api/v1/admin/clients/{}/lock-down": {
+		tag: "Clients", summary: "Take everything from a client at once", id: "lockDownClient", success: "The client is disabled, and nothing that was issued to it or through it is good on any node.", inPath: inPathClient,
+		text: "For a client in the wrong hands. Done again it changes nothing.", fails: []iam.Code{iam.Forbidden},
+	},
 	"POST /api/v1/admin/clients/{}/rotate-secret": {
 		tag: "Clients", summary: "Give a client a new secret", id: "rotateClientSecret", success: "The client, with its new secret.", inPath: inPathClient, versioned: true, ifMatch: true, answers: clientWithSecret,
 		text: "The new secret is shown this once. The old one lives on for the grace that is asked for.", fails: []iam.Code{iam.Conflict},

@@ -84,6 +84,12 @@ func (s *Server) unlockUser(ctx context.Context, x *exchange, _ nothing) (api.Us
 	return s.tellUser(x, user, index)
 }
 
+func (s *Server) lockDownUser(ctx context.Context, x *exchange, _ nothing) (api.SessionsEnded, error) {
+	ended, index, err := s.Login.LockDown(ctx, login.Target{Ref: x.param("id"), By: x.by(), Origin: x.origin()})
+	x.reflects(index)
+	return api.SessionsEnded{Message: "User locked down successfully", SessionsTerminated: ended}, err
+}
+
 func (s *Server) setPassword(ctx context.Context, x *exchange, r api.SetPasswordRequest) (api.PasswordSet, error) {
 	t, err := s.target(ctx, x)
 	if err != nil {

@@ -13,6 +13,13 @@ func (s *Server) cluster(ctx context.Context, _ *exchange, _ nothing) (api.Clust
 	return s.Cluster.Status(ctx), nil
 }
 
+// raiseEpoch makes everything dead that was issued up to now.
+func (s *Server) raiseEpoch(ctx context.Context, x *exchange, r api.RaiseEpochRequest) (api.Epoch, error) {
+	e, index, err := s.OAuth.InvalidateAll(ctx, x.origin(), r.Reason)
+	x.reflects(index)
+	return api.Epoch{Number: e.Number, RaisedAt: e.At.Std(), Reason: e.Reason}, err
+}
+
 // health says whether this node can answer correctly: one that knows of no leader can neither change
 // anything nor know whether what it reads is the last word.
 func (s *Server) health(x *exchange) error {

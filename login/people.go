@@ -109,6 +109,16 @@ func (s *Service) DeleteUser(ctx context.Context, t Target) (uint64, error) {
 	return res.Index, err
 }
 
+// LockDown takes everything from a user whose account is in the wrong hands, and returns how many sessions
+// that ended.
+func (s *Service) LockDown(ctx context.Context, t Target) (ended int, index uint64, err error) {
+	res, err := s.on(ctx, t, func(u iam.User) (fsm.Command, error) { return &fsm.LockDownUser{ID: u.ID}, nil })
+	if err == nil {
+		err = res.Decode(&ended)
+	}
+	return ended, res.Index, err
+}
+
 // Unlock lets a user try again who was locked out, and returns the user.
 func (s *Service) Unlock(ctx context.Context, t Target) (iam.User, uint64, error) {
 	var was iam.User

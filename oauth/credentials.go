@@ -33,7 +33,7 @@ func (s *Service) clientCredentials(_ context.Context, r request) (Answer, error
 	}
 	claims := &token.Claims{
 		Type: token.TypeService, Subject: r.client.ClientID, ID: iam.NewID().String(), Scope: scope,
-		ClientID: r.client.ClientID, Audience: audience,
+		ClientID: r.client.ClientID, Audience: audience, Epoch: s.View.Epoch().Number,
 	}
 	access, err := s.sign(claims, r.client, s.Now().Unix(), lifetime(r.client, s.View.Settings().ServiceSeconds))
 	if err != nil {

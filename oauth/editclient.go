@@ -79,6 +79,18 @@ func (s *Service) DeleteClient(ctx context.Context, e Edit, clientID string) (ui
 	return res.Index, err
 }
 
+// LockDownClient takes everything from a client that is in the wrong hands, and returns how many sessions
+// that ended.
+func (s *Service) LockDownClient(ctx context.Context, e Edit, clientID string) (ended int, index uint64, err error) {
+	res, err := edit(ctx, s, e, draft(clientID), func(old Draft) (fsm.Command, error) {
+		return &fsm.LockDownClient{ID: old.ID}, e.By.MayAlter(old.rights())
+	})
+	if err == nil {
+		err = res.Decode(&ended)
+	}
+	return ended, res.Index, err
+}
+
 // RotateSecret gives a client a new secret; the old one is good for as many seconds as grace says.
 func (s *Service) RotateSecret(ctx context.Context, e Edit, clientID string, grace int64) (NewClient, error) {
 	made := NewClient{}

@@ -96,7 +96,7 @@ func (s *Service) answer(session iam.Session, index uint64, refresh string, issu
 	}
 	claims := &token.Claims{
 		Type: token.TypeAccess, Subject: session.UserID.String(), ID: session.TokenID,
-		SessionID: session.ID, Scope: scope, AuthTime: session.AuthTime.Unix(),
+		SessionID: session.ID, Epoch: s.View.Epoch().Of(session.Index), Scope: scope, AuthTime: session.AuthTime.Unix(),
 		Roles: h.roles, Username: h.user.Username, Email: h.user.Email, Superuser: h.user.Superuser,
 	}
 	if client != nil {

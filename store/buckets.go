@@ -36,6 +36,7 @@ import (
 //	keys                     kid → iam.Key
 //	keys_by_expiry           time, kid → kid
 //	settings                 "settings" → iam.Settings
+//	epoch                    "epoch" → iam.Epoch
 //	audit                    sequence → iam.AuditEntry
 //	checkpoints              sequence → iam.AuditCheckpoint
 //	outcomes                 request id → Outcome
@@ -110,6 +111,10 @@ var (
 		bucket: "settings",
 		key:    func(*iam.Settings) []byte { return []byte("settings") },
 	}
+	epoch = table[iam.Epoch]{
+		bucket: "epoch",
+		key:    func(*iam.Epoch) []byte { return []byte("epoch") },
+	}
 	audit = table[iam.AuditEntry]{
 		bucket: "audit",
 		key:    func(e *iam.AuditEntry) []byte { return sequenceKey(e.Sequence) },
@@ -127,7 +132,7 @@ var (
 	}
 
 	// tables in the order in which Check and Load walk them.
-	tables = []anyTable{&users, &roles, &scopes, &clients, &sessions, &revocations, &keys, &settings, &audit, &outcomes, &checkpoints, &tickets}
+	tables = []anyTable{&users, &roles, &scopes, &clients, &sessions, &revocations, &keys, &settings, &epoch, &audit, &outcomes, &checkpoints, &tickets}
 )
 
 const metaBucket = "meta"

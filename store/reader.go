@@ -146,10 +146,13 @@ func (r *Reader) Audit(after uint64, most int) []iam.AuditEntry {
 // Outcome returns what the command with that request id came to, if it is still remembered.
 func (r *Reader) Outcome(request iam.ID) (Outcome, bool) { return outcomes.get(r, request[:]) }
 
+// Epoch returns the present epoch, and false in the first one.
+func (r *Reader) Epoch() (iam.Epoch, bool) { return epoch.get(r, []byte("epoch")) }
+
 // EachHot calls fn with every row that the memory of a node is made of: revocations, keys, clients
 // and settings, in this order.
 func (r *Reader) EachHot(fn func(row any)) {
-	for _, t := range []anyTable{&revocations, &keys, &clients, &settings} {
+	for _, t := range []anyTable{&revocations, &keys, &clients, &settings, &epoch} {
 		if err := t.each(r.tx, fn); err != nil {
 			r.fail(err)
 		}

@@ -137,6 +137,23 @@ func (t *table[V]) put(tx *Tx, row V) {
 	tx.changes = append(tx.changes, Change{Row: row})
 }
 
+// clear deletes every row.
+func (t *table[V]) clear(tx *Tx) {
+	for {
+		var some [][]byte // not while the cursor stands in them, which would make it skip
+		c := tx.tx.Bucket([]byte(t.bucket)).Cursor()
+		for k, _ := c.First(); k != nil && len(some) < 1000; k, _ = c.Next() {
+			some = append(some, bytes.Clone(k))
+		}
+		if len(some) == 0 || tx.Err() != nil {
+			return
+		}
+		for _, key := range some {
+			t.remove(tx, key)
+		}
+	}
+}
+
 // remove deletes the row under the key, if there is one, with its index entries.
 func (t *table[V]) remove(tx *Tx, key []byte) {
 	rows := tx.tx.Bucket([]byte(t.bucket))

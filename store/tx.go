@@ -76,6 +76,15 @@ func (tx *Tx) DeleteKey(kid string) { keys.remove(tx, []byte(kid)) }
 // PutSettings writes the settings.
 func (tx *Tx) PutSettings(s iam.Settings) { settings.put(tx, s) }
 
+// PutEpoch writes the epoch.
+func (tx *Tx) PutEpoch(e iam.Epoch) { epoch.put(tx, e) }
+
+// DropSessions removes every session.
+func (tx *Tx) DropSessions() { sessions.clear(tx) }
+
+// DropTickets removes every ticket.
+func (tx *Tx) DropTickets() { tickets.clear(tx) }
+
 // AppendAudit adds an entry under the next sequence number, chained to the one before.
 func (tx *Tx) AppendAudit(e iam.AuditEntry) {
 	tx.Meta.AuditSequence++

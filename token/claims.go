@@ -28,6 +28,9 @@ type Claims struct {
 	// ClientGeneration is the generation of the client under which the token was issued: the private
 	// claim client_gen. 0 in a token without a client, and in those of the old system.
 	ClientGeneration uint64
+	// Epoch is the cluster's epoch in which the token was issued: the private claim epoch. 0 in the first
+	// one, and in tokens of the old system.
+	Epoch uint64
 
 	Scope     []string
 	SessionID iam.ID // zero for service tokens
@@ -51,6 +54,7 @@ type wireClaims struct {
 	ID        string    `json:"jti"`
 	ClientID  string    `json:"client_id,omitzero"`
 	ClientGen uint64    `json:"client_gen,omitzero"`
+	Epoch     uint64    `json:"epoch,omitzero"`
 	Scope     *string   `json:"scope,omitzero"`
 	SessionID iam.ID    `json:"sid,omitzero"`
 	AuthTime  int64     `json:"auth_time,omitzero"`
@@ -91,7 +95,7 @@ func (c *Claims) encode(compatible bool) ([]byte, error) {
 	scope := iam.JoinScopes(c.Scope)
 	w := wireClaims{
 		Issuer: c.Issuer, Subject: c.Subject, Audience: c.Audience, ExpiresAt: c.ExpiresAt,
-		IssuedAt: c.IssuedAt, NotBefore: c.NotBefore, ID: c.ID, ClientID: c.ClientID, ClientGen: c.ClientGeneration, Scope: &scope,
+		IssuedAt: c.IssuedAt, NotBefore: c.NotBefore, ID: c.ID, ClientID: c.ClientID, ClientGen: c.ClientGeneration, Epoch: c.Epoch, Scope: &scope,
 		SessionID: c.SessionID, AuthTime: c.AuthTime, Type: c.Type, Roles: c.Roles, Username: c.Username,
 	}
 	if c.Type == TypeAccess && w.Roles == nil {
@@ -115,7 +119,7 @@ func decodeClaims(text []byte, compatible bool) (*Claims, bool) {
 	}
 	c := &Claims{
 		Issuer: w.Issuer, Subject: w.Subject, Audience: w.Audience, ExpiresAt: w.ExpiresAt,
-		IssuedAt: w.IssuedAt, NotBefore: w.NotBefore, ID: w.ID, ClientID: w.ClientID, ClientGeneration: w.ClientGen,
+		IssuedAt: w.IssuedAt, NotBefore: w.NotBefore, ID: w.ID, ClientID: w.ClientID, ClientGeneration: w.ClientGen, Epoch: w.Epoch,
 		SessionID: w.SessionID, AuthTime: w.AuthTime, Type: w.Type, Roles: w.Roles, Username: w.Username,
 	}
 	if compatible {

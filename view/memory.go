@@ -14,6 +14,7 @@ import (
 // step, so that no request ever meets a half-filled list of revocations.
 type memory struct {
 	settings iam.Settings
+	epoch    iam.Epoch
 	rows     map[string]iam.Key // every key row, from which keys is made
 	keys     *token.KeySet
 	clients  *xsync.Map[string, iam.Client]
@@ -68,6 +69,9 @@ func (m *memory) take(row any, deleted bool) (rebuild bool) {
 	case iam.Settings:
 		m.settings = r
 		return true
+	case iam.Epoch:
+		m.epoch = r
+		return true
 	}
 	return false
 }
@@ -98,6 +102,9 @@ func set[K comparable, V any](m *xsync.Map[K, V], key K, value V, deleted bool) 
 // dead tells whether the token was taken away. Sessions, jtis and the generations of clients say it
 // exactly; the times of users are whole seconds, as iat is, and a token of that very second is dead.
 func (m *memory) dead(c *token.Claims) bool {
+	if c.Epoch < m.epoch.Number {
+		return true
+	}
 	if _, revoked := m.tokens.Load(c.ID); revoked {
 		return true
 	}

@@ -80,6 +80,9 @@ func (v *View) Reload(s *store.Store) {
 // Settings returns the cluster's settings; they are zero before it was initialized.
 func (v *View) Settings() iam.Settings { return v.memory.Load().settings }
 
+// Epoch returns the present epoch.
+func (v *View) Epoch() iam.Epoch { return v.memory.Load().epoch }
+
 // Keys returns the signing keys.
 func (v *View) Keys() *token.KeySet { return v.memory.Load().keys }
 

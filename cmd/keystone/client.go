@@ -18,8 +18,18 @@ import (
 
 func clientCommand() *cobra.Command {
 	return group("client", "Manage the programs that obtain or introspect tokens",
-		clientListCommand(), clientShowCommand(), clientCreateCommand(), clientUpdateCommand(), clientRotateCommand(),
+		clientListCommand(), clientShowCommand(), clientCreateCommand(), clientUpdateCommand(), clientRotateCommand(), clientLockDownCommand(),
 		removal("CLIENT_ID", "Remove a client; its tokens are dead", "  keystone client delete billing", (*client.Client).DeleteClient))
+}
+
+func clientLockDownCommand() *cobra.Command {
+	return named("lock-down", "CLIENT_ID", "Take everything from a client at once: its access, its tokens, the sessions through it", "  keystone client lock-down billing", func(ctx context.Context, cmd *cobra.Command, c *client.Client, id string) error {
+		done, err := c.LockDownClient(ctx, id)
+		if err != nil {
+			return fmt.Errorf("the client was not locked down: %w", err)
+		}
+		return present(cmd, done, table.Row{"", id}, []table.Row{{"state", "disabled"}, {"sessions ended", done.SessionsTerminated}})
+	})
 }
 
 func clientListCommand() *cobra.Command {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/jedib0t/go-pretty/v6/table"
@@ -12,7 +13,7 @@ import (
 )
 
 func clusterCommand() *cobra.Command {
-	return group("cluster", "Look at the cluster", clusterStatusCommand())
+	return group("cluster", "Look at the cluster, or act on all of it", clusterStatusCommand(), clusterInvalidateCommand())
 }
 
 func clusterStatusCommand() *cobra.Command {
@@ -37,6 +38,38 @@ node is behind the leader; STATE HASH compares its state with this node's at a c
 	return cmd
 }
 
+func clusterInvalidateCommand() *cobra.Command {
+	var reason string
+	var yes bool
+	cmd := jsonFlag(operatorCommand(&cobra.Command{
+		Use:   "invalidate-all",
+		Short: "Make every token and session dead that was issued up to now",
+		Long: `Begins a new epoch: every token, session and mailed link of before is dead on every node, and the signing
+keys are replaced. Everybody has to log in again. Do it when the worst must be assumed, and after a backup was restored,
+for that brings back to life whatever was revoked since.`,
+		Example: `  keystone cluster invalidate-all --reason "backup of Monday restored" --yes`,
+		Args:    cobra.NoArgs,
+	}))
+	cmd.Flags().StringVar(&reason, "reason", "", "why, for the audit log and the status of the cluster")
+	cmd.Flags().BoolVar(&yes, "yes", false, "do it: without this nothing is done")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		switch {
+		case reason == "":
+			return errors.New("say why with --reason: it goes into the audit log")
+		case !yes:
+			return errors.New("everybody would have to log in again: add --yes if that is meant, nothing was done")
+		}
+		return asOperator(cmd, func(ctx context.Context, c *client.Client) error {
+			e, err := c.InvalidateAll(ctx, reason)
+			if err != nil {
+				return fmt.Errorf("nothing was invalidated: %w", err)
+			}
+			return present(cmd, e, table.Row{"epoch", "begun", "reason"}, []table.Row{{e.Number, e.RaisedAt, e.Reason}})
+		})
+	}
+	return cmd
+}
+
 func printStatus(cmd *cobra.Command, status api.Cluster) error {
 	if asJSON, _ := cmd.Flags().GetBool("json"); !asJSON {
 		leader := status.Leader
@@ -44,6 +77,9 @@ func printStatus(cmd *cobra.Command, status api.Cluster) error {
 			leader = "none"
 		}
 		fmt.Fprintf(cmd.OutOrStdout(), "cluster %s   leader %s   term %d\n", status.ClusterID, leader, status.Term)
+		if e := status.Epoch; e != nil {
+			fmt.Fprintf(cmd.OutOrStdout(), "epoch %d since %s: %s\n", e.Number, e.RaisedAt.Format("2006-01-02 15:04:05 MST"), e.Reason)
+		}
 	}
 	var rows []table.Row
 	for _, n := range status.Nodes {

@@ -19,7 +19,7 @@ func userCommand() *cobra.Command {
 		userListCommand(), userShowCommand(), userCreateCommand(), userUpdateCommand(),
 		userSwitchCommand("disable", "Keep a user out, and end all sessions", false),
 		userSwitchCommand("enable", "Let a disabled user in again", true),
-		userDeleteCommand(), userUnlockCommand(), userRolesCommand(), userPasswordCommand())
+		userDeleteCommand(), userLockDownCommand(), userUnlockCommand(), userRolesCommand(), userPasswordCommand())
 }
 
 // aboutUser is a command about one user, who is named by id, username or e-mail address.
@@ -270,6 +270,16 @@ func userDeleteCommand() *cobra.Command {
 			return fmt.Errorf("the user was not removed: %w", err)
 		}
 		return present(cmd, api.Message{Message: "User deleted successfully"}, table.Row{"removed"}, []table.Row{{ref}})
+	})
+}
+
+func userLockDownCommand() *cobra.Command {
+	return aboutUser("lock-down", "Take everything from a user at once: the account, sessions, tokens, mailed links", "  keystone user lock-down ada", func(ctx context.Context, cmd *cobra.Command, c *client.Client, ref string) error {
+		done, err := c.LockDownUser(ctx, ref)
+		if err != nil {
+			return fmt.Errorf("the user was not locked down: %w", err)
+		}
+		return present(cmd, done, table.Row{"", ref}, []table.Row{{"state", "disabled"}, {"sessions ended", done.SessionsTerminated}})
 	})
 }
 

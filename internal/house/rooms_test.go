@@ -148,12 +148,12 @@ var table = []room{
 		why:  "it makes a state without a log for the tests of the rooms above it",
 	},
 	{
-		name: "internal/crash", rooms: []string{"api", "client", "store", "cmd", "internal/history"}, libs: []string{},
-		why: "it kills real processes and looks at what they left behind",
-	},
-	{
 		name: "internal/history", rooms: []string{anything}, libs: []string{anything},
 		why: "it records what clients of real nodes saw, and checks it",
+	},
+	{
+		name: "internal/crash", rooms: []string{"api", "client", "store", "cmd", "internal/history"}, libs: []string{},
+		why: "it kills real processes and looks at what they left behind",
 	},
 	{
 		name: "internal/testcluster", rooms: []string{anything}, libs: []string{anything},

@@ -202,12 +202,16 @@ func (n *Node) wire(ctx context.Context, clusterSecret secret.ClusterSecret) err
 
 // committed is what follows each transaction.
 func (c Config) committed(memory *view.View) func([]store.Change) {
-	if c.Committed == nil {
-		return memory.Commit
-	}
 	return func(changes []store.Change) {
-		c.Committed() // first: a slow disk holds back what memory sees too
+		if c.Committed != nil {
+			c.Committed() // first: a slow disk holds back what memory sees too
+		}
 		memory.Commit(changes)
+		for _, change := range changes {
+			if e, ok := change.Row.(iam.Epoch); ok {
+				c.Logger.Warn("a new epoch has begun: every token and session that was issued before is dead", "epoch", e.Number, "reason", e.Reason)
+			}
+		}
 	}
 }
 

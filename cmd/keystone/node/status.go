@@ -29,7 +29,13 @@ func clusterView(n *cluster.Node, memory *view.View, current func() bool) httpap
 		Current: current,
 		Fresh:   n.Fresh,
 		Read:    n.Read,
-		Status:  func(ctx context.Context) api.Cluster { return statusOf(n.Status(ctx)) },
+		Status: func(ctx context.Context) api.Cluster {
+			status := statusOf(n.Status(ctx))
+			if e := memory.Epoch(); e.Number > 0 {
+				status.Epoch = &api.Epoch{Number: e.Number, RaisedAt: e.At.Std(), Reason: e.Reason}
+			}
+			return status
+		},
 	}
 }
 
