@@ -56,6 +56,8 @@ type Config struct {
 	// Clock is the clock of leases, which goes on while the machine sleeps; nil: the machine's. It has no
 	// relation to the time of day, and only its rate has to be right.
 	Clock func() time.Duration
+	// MinFree is how many bytes must be free in DataDir before this node rather lets another one lead.
+	MinFree uint64
 	// StaleReads is how late an answer may be when nobody can be asked; 0: there is none then.
 	StaleReads time.Duration
 	// FenceWaited is told how long each command that takes something away waited until it was so

@@ -2,8 +2,12 @@ package cluster
 
 import (
 	"context"
+	"log/slog"
 	"net"
+	"path/filepath"
 	"testing"
+
+	"github.com/hashicorp/raft"
 
 	"github.com/keystone-auth/keystone/secret"
 )
@@ -56,4 +60,24 @@ func (s *Stranger) Dial(ctx context.Context, protocol, address string) (net.Conn
 // Call asks a node for something.
 func (s *Stranger) Call(ctx context.Context, address, path string, request, reply any) error {
 	return s.client.call(ctx, target{address: address}, path, request, reply)
+}
+
+// WriteBroken writes to a log whose file is gone from under it, in every way that raft does, and returns
+// what each came to.
+func WriteBroken(t *testing.T, fatal func(error)) map[string]error {
+	t.Helper()
+	dir := t.TempDir()
+	log, err := openLog(filepath.Join(dir, "raft.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := log.Close(); err != nil {
+		t.Fatal(err)
+	}
+	d := &disk{folder: dir, logger: slog.New(slog.DiscardHandler), closed: make(chan struct{}), stuck: func() bool { return false }}
+	l := carefulLog{log, d, fatal}
+	return map[string]error{
+		"an entry": l.StoreLog(&raft.Log{Index: 1}), "a vote": l.Set([]byte("vote"), []byte("x")),
+		"a term": l.SetUint64([]byte("term"), 1), "a deletion": l.DeleteRange(1, 1),
+	}
 }

@@ -238,7 +238,8 @@ func (n *Node) close(ctx context.Context) error {
 		g.close()
 	}
 	_ = n.packets.Close()
-	n.mux.close() // first, so that raft waits for no answer of a node that gives none
+	n.config.FSM.Stop() // raft would wait for one that waits for a full disk
+	n.mux.close()       // first, so that raft waits for no answer of a node that gives none
 	if r = n.members.raft.Load(); r != nil {
 		// The future also closes the transport.
 		if err := bounded(ctx, func() { _ = r.Shutdown().Error(); _ = transport.Close() }); err != nil {

@@ -30,7 +30,9 @@ type Node struct {
 	former     *former
 	admission  *admission
 	clock      *clockCheck
+	space      *spaceCheck
 	log        raftLog
+	disk       *disk
 	packets    *net.UDPConn
 
 	closed     chan struct{} // closed as soon as Close begins
@@ -73,6 +75,7 @@ func Start(_ context.Context, c Config) (*Node, error) {
 	}
 	n.running.Go(n.live)
 	n.running.Go(func() { n.leases.run(n.ctx) })
+	n.running.Go(func() { n.disk.watch(n.ctx) })
 	return n, nil
 }
 
@@ -104,6 +107,8 @@ func newNode(c Config, dir *dataDir, log raftLog) (*Node, error) {
 		closed: make(chan struct{}), failed: make(chan struct{}),
 		raftEnded: make(chan struct{}), leadEnded: make(chan struct{}),
 	}
+	n.disk = &disk{folder: dir.path, least: c.MinFree, logger: c.Logger, closed: n.closed, stuck: c.FSM.Stuck}
+	n.disk.sweep()
 	n.ctx, n.cancel = context.WithCancel(context.Background())
 	n.self = &self{config: &n.config, advertise: advertise, nodeID: p.NodeID, dir: dir, identity: id, members: m}
 	n.mux = newMux(listener, id, c.Dial, c.Logger)
@@ -124,6 +129,8 @@ func (n *Node) wire() {
 	survey := surveyor{n}
 	n.clock = &clockCheck{nodeID: id, members: n.members, survey: survey.ask, now: c.Now, state: c.FSM.Time, yield: n.yield, logger: c.Logger}
 	n.leadership.add(n.clock.run)
+	n.space = &spaceCheck{disk: n.disk, nodeID: id, members: n.members, survey: survey.ask, yield: n.yield, logger: c.Logger}
+	n.leadership.add(n.space.run)
 	n.leadership.add((&promotion{
 		members: n.members, survey: survey.ask, applied: c.FSM.Applied, closed: n.closed,
 		stabilisation: c.Timings.Stabilisation, founder: n.isFounder, logger: c.Logger,
@@ -185,7 +192,7 @@ func (n *Node) open(founders []server) error {
 	config := raftConfig(n.self.nodeID, c.Timings, n.leadership.notify)
 	config.Logger = logger
 	transport := newRaftTransport(n.mux, n.self.advertise, raftIOTimeout, logger)
-	r, err := startRaft(config, c.FSM, n.log, c.Snapshots, transport, founders)
+	r, err := startRaft(config, c.FSM, carefulLog{n.log, n.disk, n.fail}, c.Snapshots, transport, founders)
 	if err != nil {
 		return errors.Join(err, transport.Close())
 	}
@@ -240,7 +247,7 @@ func (n *Node) takeOver(ctx context.Context) error {
 	if err := n.leases.takeOver(ctx, r, n.closed); err != nil {
 		return err
 	}
-	if err := n.clock.check(ctx); err != nil {
+	if err := errors.Join(n.clock.check(ctx), n.space.check(ctx)); err != nil {
 		return err
 	}
 	own, ok := n.members.byID(n.self.nodeID)
@@ -339,6 +346,9 @@ func (n *Node) Leader() string {
 // Applied is the index of the last log entry that this node has applied.
 func (n *Node) Applied() uint64 { return n.config.FSM.Applied() }
 
+// Trouble is why this node cannot keep anything now, in one sentence for the operator, or nil.
+func (n *Node) Trouble() error { return n.disk.trouble() }
+
 // Address is the host:port under which the other nodes reach this one.
 func (n *Node) Address() string { return n.self.advertise }
 
@@ -348,6 +358,8 @@ func (n *Node) Stats() Stats {
 		Applied: n.Applied(), Peers: len(n.members.servers()), Leader: n.members.leads(),
 		Forwards: len(n.proposer.forwards), Applies: len(n.proposer.applies),
 	}
+	s.DiskFree, _ = freeBytes(n.disk.folder)
+	s.DiskFull = n.Trouble() != nil
 	c := &n.leases.counts
 	s.Fresh, s.LeasesLost, s.ClockJumps = n.Fresh(), c.lost.Load(), c.jumps.Load()
 	s.ReadsAsked, s.ReadsRefused, s.ReadsStale = c.asked.Load(), c.refused.Load(), c.late.Load()

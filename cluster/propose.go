@@ -152,8 +152,8 @@ func (p *proposer) apply(ctx context.Context, entry []byte) (fsm.Result, error) 
 	}
 	defer func() { <-p.applies }()
 	r := p.members.raft.Load()
-	if r == nil {
-		return fsm.Result{}, errNotLeader
+	if r == nil || p.fsm.Stuck() {
+		return fsm.Result{}, errNotLeader // it will hand the leadership on, and must not queue what it cannot apply
 	}
 	future := r.Apply(entry, enqueueTimeout)
 	err := await(ctx, p.closed, future)

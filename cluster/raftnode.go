@@ -101,7 +101,7 @@ func raftConfig(nodeID string, t Timings, notify chan<- bool) *raft.Config {
 }
 
 // startRaft begins with the founders, if there are any, and runs raft.
-func startRaft(c *raft.Config, fsm raft.FSM, l raftLog, snapshots raft.SnapshotStore, transport raftTransport, founders []server) (*raft.Raft, error) {
+func startRaft(c *raft.Config, fsm raft.FSM, l carefulLog, snapshots raft.SnapshotStore, transport raftTransport, founders []server) (*raft.Raft, error) {
 	cached, err := raft.NewLogCache(logCache, l)
 	if err != nil {
 		return nil, err

@@ -43,6 +43,8 @@ type Stats struct {
 	Leader                                bool
 	Forwards, Applies                     int // under way
 
+	DiskFree                             uint64 // bytes; 0 where the system does not tell
+	DiskFull                             bool
 	Fresh                                bool   // this node holds a lease
 	LeasesLost, ClockJumps               uint64 // since the start
 	ReadsAsked, ReadsRefused, ReadsStale uint64
@@ -65,6 +67,7 @@ type report struct {
 	Hash      []byte   `cbor:"8,keyasint,omitempty"`  // empty when it is forgotten
 	Ready     bool     `cbor:"9,keyasint,omitempty"`  // it leads and has set itself up
 	Now       iam.Time `cbor:"10,keyasint,omitempty"` // its clock
+	LowDisk   bool     `cbor:"11,keyasint,omitempty"` // it has little room for its data
 }
 
 // surveyor asks the members how they are.
@@ -78,7 +81,7 @@ func (s surveyor) receive(_ context.Context, _ caller, request reportRequest) (r
 	r := report{
 		NodeID: n.self.nodeID, HTTP: n.config.HTTPAddress, Role: n.Role(), Version: n.config.Version,
 		Applied: n.config.FSM.Applied(), NonVoter: n.config.NonVoter, Ready: n.leadership.ready.Load(),
-		Now: n.config.Now(),
+		Now: n.config.Now(), LowDisk: n.disk.low(),
 	}
 	r.HashIndex = min(request.At, r.Applied)
 	if hash, ok := n.config.FSM.StateHash(r.HashIndex); ok {

@@ -38,6 +38,10 @@ type FSM struct {
 	applied atomic.Uint64 // published after the state and the commit hook
 	time    atomic.Int64  // of the state, as of the last entry
 	hashes  hashRing
+	stuck   atomic.Bool   // the disk is full
+	stopped chan struct{} // closed by Stop
+
+	stopOnce sync.Once
 
 	mu      sync.Mutex
 	advance chan struct{} // closed and replaced whenever applied grows
@@ -54,7 +58,7 @@ func New(c Config) (*FSM, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &FSM{Config: c, advance: make(chan struct{})}
+	f := &FSM{Config: c, advance: make(chan struct{}), stopped: make(chan struct{})}
 	f.applied.Store(meta.Index)
 	f.time.Store(int64(meta.Time))
 	f.hashes.add(meta.Index, meta.Hash)
@@ -74,10 +78,11 @@ func (f *FSM) Apply(entry *raft.Log) any { return f.ApplyBatch([]*raft.Log{entry
 // ApplyBatch implements raft.BatchingFSM: one transaction holds all changes, the audit entries and
 // the index that they lead to.
 func (f *FSM) ApplyBatch(entries []*raft.Log) []any {
-	responses := make([]any, len(entries))
+	var responses []any
 	var marks []mark
 	var at iam.Time
-	changes, err := f.Store.Update(func(tx *store.Tx) error {
+	changes, err := f.update(func(tx *store.Tx) error {
+		responses, marks = make([]any, len(entries)), nil
 		for i, entry := range entries {
 			if entry.Index <= tx.Meta.Index {
 				// raft delivers again what it delivered before a crash. The entry took effect then.
@@ -108,6 +113,33 @@ func (f *FSM) ApplyBatch(entries []*raft.Log) []any {
 	f.publish(marks[len(marks)-1].index, at)
 	return responses
 }
+
+// fullPause is how long a state machine waits for room before it tries again.
+const fullPause = 250 * time.Millisecond
+
+// update commits what fn does. On a full disk it waits for room and does it again: nothing was changed, and
+// what comes of the entries depends on the state alone.
+func (f *FSM) update(fn func(*store.Tx) error) ([]store.Change, error) {
+	for {
+		changes, err := f.Store.Update(fn)
+		if !store.IsFull(err) {
+			f.stuck.Store(false)
+			return changes, err
+		}
+		f.stuck.Store(true)
+		select {
+		case <-time.After(fullPause):
+		case <-f.stopped:
+			runtime.Goexit() // as if the process had ended here: the entries are applied at the next start
+		}
+	}
+}
+
+// Stuck tells whether the state machine stands still because the disk is full.
+func (f *FSM) Stuck() bool { return f.stuck.Load() }
+
+// Stop ends a state machine that stands still. Nothing is applied after it.
+func (f *FSM) Stop() { f.stopOnce.Do(func() { close(f.stopped) }) }
 
 func (f *FSM) applyEntry(tx *store.Tx, entry *raft.Log) (any, error) {
 	if entry.Type == raft.LogConfiguration {

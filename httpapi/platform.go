@@ -28,7 +28,13 @@ func (s *Server) health(x *exchange) error {
 		Role: s.Cluster.Role(), Leader: s.Cluster.Leader(), AppliedIndex: s.Cluster.Applied(),
 	}
 	refusal := iam.Unavailable(time.Second, "This node knows of no leader: the cluster is forming, electing, or has lost its majority.")
+	trouble := error(nil)
+	if s.Cluster.Trouble != nil {
+		trouble = s.Cluster.Trouble()
+	}
 	switch {
+	case trouble != nil:
+		refusal = iam.Unavailable(time.Second, "This node cannot keep anything: its disk is full.")
 	case health.Leader == "":
 	case !s.current():
 		refusal = iam.Unavailable(time.Second, "This node is starting and has not caught up with the cluster yet.")

@@ -54,7 +54,7 @@ func tokenRoutes() []route {
 		{method: "POST", path: "/oauth2/token", handle: handle((*Server).grant), limit: limitByGrant, body: bodyForm, noStore: true, idempotent: true, standard: true},
 		{method: "POST", path: "/oauth2/introspect", handle: raw((*Server).introspect), auth: clientOrBearer, anyAudience: true, limit: limitByClient, body: bodyForm, noStore: true, standard: true, quiet: true, bearsLate: true},
 		{method: "POST", path: "/oauth2/revoke", handle: handle((*Server).revoke), auth: clientOrBearer, anyAudience: true, limit: limitAPI, body: bodyForm, noStore: true, idempotent: true, standard: true, denies: true},
-		{method: "GET", path: "/.well-known/jwks.json", handle: raw((*Server).jwks), quiet: true, timeless: true},
+		{method: "GET", path: "/.well-known/jwks.json", handle: raw((*Server).jwks), quiet: true},
 		{method: "GET", path: "/.well-known/oauth-authorization-server", handle: handle((*Server).metadata), noStore: true, timeless: true},
 	}
 }

@@ -65,6 +65,8 @@ type Cluster struct {
 	// Current tells whether this node has caught up with the cluster since it was started. Until
 	// then it may hold for good what was revoked while it was down. Nil: always.
 	Current func() bool
+	// Trouble is why this node cannot keep anything, such as a full disk. Nil: nothing is.
+	Trouble func() error
 	// Fresh tells whether this node holds a lease, without waiting for one. Nil: always.
 	Fresh func() bool
 	// Read returns when this node may answer from its own state, see cluster.Node.Read. Nil: always.

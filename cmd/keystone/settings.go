@@ -120,6 +120,7 @@ var settings = []setting{
 	leaseLength(),
 	leaseMargin(),
 	staleReads(),
+	minFreeDisk(),
 	{
 		env: "JWT_ISSUER", std: "keystone-auth", doc: "issuer of the tokens, and their audience where the client has none",
 		want: "1 to 255 characters without spaces and line breaks, such as keystone-auth or https://auth.example.com",

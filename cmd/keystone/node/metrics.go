@@ -44,6 +44,13 @@ var samples = []sample{
 	{"keystone_raft_members", "Members of the cluster, this node included.", func(f figures) float64 { return float64(f.cluster.Peers) }},
 	{"keystone_forwards_in_flight", "Changes that this node has sent to the leader and not heard of yet.", func(f figures) float64 { return float64(f.cluster.Forwards) }},
 	{"keystone_applies_in_flight", "Changes that this node, as the leader, has in the log and not applied yet.", func(f figures) float64 { return float64(f.cluster.Applies) }},
+	{"keystone_disk_free_bytes", "Bytes that may still be written to the file system of the data folder.", func(f figures) float64 { return float64(f.cluster.DiskFree) }},
+	{"keystone_disk_full", "1 while this node stands aside because its disk is full.", func(f figures) float64 {
+		if f.cluster.DiskFull {
+			return 1
+		}
+		return 0
+	}},
 	{"keystone_lease_held", "1 while this node may answer from its own state without asking.", func(f figures) float64 {
 		if f.cluster.Fresh {
 			return 1

@@ -68,6 +68,8 @@ type Config struct {
 	MailToLog      bool          // … or they are written to the log
 	Links          login.Links
 
+	// MinFree is how many bytes must be free in DataDir before this node rather lets another one lead.
+	MinFree uint64
 	// StaleReads is how late an answer may be when nobody can be asked; 0: there is none then.
 	StaleReads time.Duration
 
@@ -178,7 +180,7 @@ func (n *Node) wire(ctx context.Context, clusterSecret secret.ClusterSecret) err
 		Name: c.Name, DataDir: n.folder.path, Bind: c.Bind, Advertise: c.Advertise, Initial: c.Initial, Join: c.Join, NonVoter: c.NonVoter,
 		HTTPAddress: n.announcedHTTP(), Version: c.Version, Secret: clusterSecret, Previous: c.Previous,
 		FSM: machine, Snapshots: snapshots, Logger: c.Logger, Fatal: c.Fatal, Timings: c.Timings,
-		Dial: c.Dial, Clock: c.Clock, StaleReads: c.StaleReads, FenceWaited: func(d time.Duration) { n.fences.Observe(d.Seconds()) },
+		Dial: c.Dial, Clock: c.Clock, StaleReads: c.StaleReads, MinFree: c.MinFree, FenceWaited: func(d time.Duration) { n.fences.Observe(d.Seconds()) },
 	})
 	if err != nil {
 		return err

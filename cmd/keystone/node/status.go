@@ -27,6 +27,7 @@ func clusterView(n *cluster.Node, memory *view.View, current func() bool) httpap
 		},
 		Applied: n.Applied,
 		Current: current,
+		Trouble: n.Trouble,
 		Fresh:   n.Fresh,
 		Read:    n.Read,
 		Status: func(ctx context.Context) api.Cluster {

@@ -42,3 +42,15 @@ func staleReads() setting {
 		},
 	}
 }
+
+func minFreeDisk() setting {
+	return setting{
+		env: "KEYSTONE_MIN_FREE_DISK_MIB", std: "64", doc: "with less space than so many MiB in the data folder a node lets others lead; 0 = it leads however little there is",
+		want: "a whole number from 0 to 1048576",
+		set: func(c *Config, v string) error {
+			mib, err := strconv.ParseUint(v, 10, 64)
+			c.Node.MinFree = mib << 20
+			return cmp.Or(err, refuse(mib > 1<<20))
+		},
+	}
+}

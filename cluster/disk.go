@@ -1,0 +1,191 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/keystone-auth/keystone/store"
+)
+
+const (
+	diskPause = 250 * time.Millisecond // between two looks at a disk
+	probeSize = 256 << 10              // what must fit before a disk counts as having room again
+)
+
+// disk is what this node knows of the room for its data. A node without room steps aside: it writes
+// nothing, so it neither leads nor votes nor confirms anything, until there is room again.
+type disk struct {
+	folder string
+	least  uint64 // with less free bytes this node rather lets others lead; 0: however little there is
+	logger *slog.Logger
+	closed <-chan struct{}
+	stuck  func() bool // whether the state machine waits for room
+	full   atomic.Bool // the log could not be written
+}
+
+// Trouble is why this node cannot keep anything now, in one sentence, or nil.
+func (d *disk) trouble() error {
+	if d.full.Load() || d.stuck() {
+		return fmt.Errorf("the disk that holds %s is full: free some space, and this node goes on by itself", d.folder)
+	}
+	return nil
+}
+
+// low tells whether there is little room left.
+func (d *disk) low() bool {
+	free, ok := freeBytes(d.folder)
+	return d.trouble() != nil || ok && d.least > 0 && free < d.least
+}
+
+// wrote takes note of how a write of the log ended.
+func (d *disk) wrote(err error) error {
+	if store.IsFull(err) && !d.full.Swap(true) {
+		d.logger.Error("this node steps aside: its disk is full", "folder", d.folder, "error", err)
+	}
+	return err
+}
+
+// wait returns when there is room, and false when the node is closed first.
+func (d *disk) wait() bool {
+	for d.full.Load() {
+		if d.probe() == nil {
+			if d.full.Swap(false) {
+				d.logger.Info("the disk has room again, and this node goes on", "folder", d.folder)
+			}
+			return true
+		}
+		select {
+		case <-d.closed:
+			return false
+		case <-time.After(diskPause):
+		}
+	}
+	return true
+}
+
+// probe finds out whether there is room by writing, for a quota shows in nothing else.
+func (d *disk) probe() error {
+	f, err := os.CreateTemp(d.folder, ".probe-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	_, err = f.Write(make([]byte, probeSize))
+	return errors.Join(err, f.Sync(), f.Close())
+}
+
+// sweep removes what a probe has left behind when the process was killed.
+func (d *disk) sweep() {
+	left, _ := filepath.Glob(filepath.Join(d.folder, ".probe-*"))
+	for _, name := range left {
+		_ = os.Remove(name)
+	}
+}
+
+// watch looks whether a full disk has room again, for a node that writes nothing would not notice.
+func (d *disk) watch(ctx context.Context) {
+	for waitFor(ctx, diskPause) {
+		if d.full.Load() {
+			d.wait()
+		}
+	}
+}
+
+// carefulLog is raft's log and votes on a disk that may be full or break.
+type carefulLog struct {
+	raftLog
+	disk  *disk
+	fatal func(error)
+}
+
+// StoreLog implements raft.LogStore.
+func (l carefulLog) StoreLog(entry *raft.Log) error { return l.StoreLogs([]*raft.Log{entry}) }
+
+// StoreLogs implements raft.LogStore. A leader that is told of an error steps down, and a follower does not
+// acknowledge the entries.
+func (l carefulLog) StoreLogs(entries []*raft.Log) error {
+	return l.checked(l.raftLog.StoreLogs(entries))
+}
+
+// DeleteRange implements raft.LogStore.
+func (l carefulLog) DeleteRange(first, last uint64) error {
+	return l.checked(l.raftLog.DeleteRange(first, last))
+}
+
+// Set implements raft.StableStore.
+func (l carefulLog) Set(key, value []byte) error {
+	return l.persist(func() error { return l.raftLog.Set(key, value) })
+}
+
+// SetUint64 implements raft.StableStore.
+func (l carefulLog) SetUint64(key []byte, value uint64) error {
+	return l.persist(func() error { return l.raftLog.SetUint64(key, value) })
+}
+
+// persist keeps raft's term and votes, without which raft cannot go on: it panics. So it waits for room
+// here, and the node is silent meanwhile. A node that has no room for entries does not vote either, least
+// of all for itself: it would be elected, could not store the first entry, and step down, again and again.
+func (l carefulLog) persist(write func() error) error {
+	for {
+		if !l.disk.wait() {
+			runtime.Goexit() // as if the process had ended here: an error would make raft panic
+		}
+		err := l.checked(write())
+		if !store.IsFull(err) {
+			return err
+		}
+	}
+}
+
+// checked ends the node on every error but that of a full disk. Of what a broken disk has kept nobody
+// knows, and a node that forgets a vote or an entry can undo what others have relied on.
+func (l carefulLog) checked(err error) error {
+	if err != nil && l.disk.wrote(err) != nil && !store.IsFull(err) {
+		l.fatal(fmt.Errorf("the log in %s cannot be written, and this node stops: %w: look at the disk, and start the node again if it is sound", l.disk.folder, err))
+	}
+	return err
+}
+
+// spaceCheck is the duty of a leader to lead only where there is room.
+type spaceCheck struct {
+	disk    *disk
+	nodeID  string
+	members *members
+	survey  func(ctx context.Context, s raft.Server) (report, error)
+	yield   func(ctx context.Context)
+	logger  *slog.Logger
+}
+
+func (c *spaceCheck) run(ctx context.Context) {
+	for waitFor(ctx, diskPause) {
+		if err := c.check(ctx); err != nil {
+			c.logger.Error("this node must not lead", "error", err)
+			c.yield(ctx)
+		}
+	}
+}
+
+// check returns an error when this node has little room and another one that votes has more.
+func (c *spaceCheck) check(ctx context.Context) error {
+	if !c.disk.low() {
+		return nil
+	}
+	for _, s := range c.members.servers() {
+		if string(s.ID) == c.nodeID || s.Suffrage != raft.Voter {
+			continue
+		}
+		if r, err := c.survey(ctx, s); err == nil && !r.LowDisk {
+			return fmt.Errorf("little space is left for %s, and %s has more: free some", c.disk.folder, nameOf(r.NodeID))
+		}
+	}
+	return nil
+}
