@@ -43,7 +43,7 @@ func TestNothingIsReadWithoutALease(t *testing.T) {
 	for _, c := range []call{
 		introspection,
 		{method: "GET", path: v1 + "/users/me", bearer: s.user.AccessToken},
-		{method: "GET", path: "/.well-known/jwks.json"}, // a key that was stolen and replaced must not be published on
+		{method: "GET", path: "/.well-known/jwks.json"},                           // a key that was stolen and replaced must not be published on
 		{method: "GET", path: v1 + "/admin/cluster", bearer: s.admin.AccessToken}, // always answered, but not to who may be nobody
 		{method: "POST", path: v1 + "/auth/token", json: loginBody("alice", password)},
 		{method: "POST", path: v1 + "/authz/check", json: `{"subject":"x","permission":"read:demo"}`, bearer: s.service.AccessToken},

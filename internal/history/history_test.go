@@ -151,8 +151,8 @@ func seeds(t *testing.T, each, total time.Duration) (all []uint64) {
 // TestHistories: whatever is done to the nodes, what clients see of each token can be explained: it was
 // good from its issue on, until it was taken away, and on no node after that.
 func TestHistories(t *testing.T) {
-	const each = 15 * time.Second
-	for _, seed := range seeds(t, each, torture(t, 4*each)) {
+	const each = 12 * time.Second
+	for _, seed := range seeds(t, each, torture(t, 3*each)) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			s := newStage(t, seed, func(*node.Config) {})
 			ctx, cancel := context.WithTimeout(t.Context(), each)
