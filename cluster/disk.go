@@ -22,7 +22,7 @@ const (
 )
 
 // disk is what this node knows of the room for its data. A node without room steps aside: it writes
-// nothing, so it neither leads nor votes nor confirms anything, until there is room again.
+// nothing and sends nothing, so it neither leads nor votes nor confirms anything, until there is room again.
 type disk struct {
 	folder string
 	least  uint64 // with less free bytes this node rather lets others lead; 0: however little there is
@@ -110,15 +110,14 @@ type carefulLog struct {
 // StoreLog implements raft.LogStore.
 func (l carefulLog) StoreLog(entry *raft.Log) error { return l.StoreLogs([]*raft.Log{entry}) }
 
-// StoreLogs implements raft.LogStore. A leader that is told of an error steps down, and a follower does not
-// acknowledge the entries.
+// StoreLogs implements raft.LogStore.
 func (l carefulLog) StoreLogs(entries []*raft.Log) error {
-	return l.checked(l.raftLog.StoreLogs(entries))
+	return l.persist(func() error { return l.raftLog.StoreLogs(entries) })
 }
 
 // DeleteRange implements raft.LogStore.
 func (l carefulLog) DeleteRange(first, last uint64) error {
-	return l.checked(l.raftLog.DeleteRange(first, last))
+	return l.persist(func() error { return l.raftLog.DeleteRange(first, last) })
 }
 
 // Set implements raft.StableStore.
@@ -131,9 +130,10 @@ func (l carefulLog) SetUint64(key []byte, value uint64) error {
 	return l.persist(func() error { return l.raftLog.SetUint64(key, value) })
 }
 
-// persist keeps raft's term and votes, without which raft cannot go on: it panics. So it waits for room
-// here, and the node is silent meanwhile. A node that has no room for entries does not vote either, least
-// of all for itself: it would be elected, could not store the first entry, and step down, again and again.
+// persist waits for room rather than to tell raft of an error. Raft panics without its term and vote; after
+// an error it goes by a membership that it has not stored, and a follower that has cut its log takes the
+// part that is gone for there. A node that waits is to the others like a process that is paused, which raft
+// bears; its transport is silent meanwhile, see raftTransport.
 func (l carefulLog) persist(write func() error) error {
 	for {
 		if !l.disk.wait() {

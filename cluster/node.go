@@ -191,7 +191,7 @@ func (n *Node) open(founders []server) error {
 	logger := raftLogger(c.Logger, n.closed)
 	config := raftConfig(n.self.nodeID, c.Timings, n.leadership.notify)
 	config.Logger = logger
-	transport := newRaftTransport(n.mux, n.self.advertise, raftIOTimeout, logger)
+	transport := newRaftTransport(n.mux, n.self.advertise, raftIOTimeout, n.disk.trouble, logger)
 	r, err := startRaft(config, c.FSM, carefulLog{n.log, n.disk, n.fail}, c.Snapshots, transport, founders)
 	if err != nil {
 		return errors.Join(err, transport.Close())

@@ -16,13 +16,40 @@ import (
 // the interface raft would not see that it knows pre-vote, and would quietly go without.
 type raftTransport struct {
 	*raft.NetworkTransport
+	// trouble tells whether this node cannot keep anything. Then it says nothing: raft's main loop may stand
+	// still, and heartbeats, which do not come from there, would keep a leader in office that does nothing.
+	trouble func() error
+}
+
+// AppendEntries implements raft.Transport.
+func (t raftTransport) AppendEntries(id raft.ServerID, to raft.ServerAddress, args *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) error {
+	if err := t.trouble(); err != nil {
+		return err
+	}
+	return t.NetworkTransport.AppendEntries(id, to, args, resp)
+}
+
+// RequestVote implements raft.Transport.
+func (t raftTransport) RequestVote(id raft.ServerID, to raft.ServerAddress, args *raft.RequestVoteRequest, resp *raft.RequestVoteResponse) error {
+	if err := t.trouble(); err != nil {
+		return err
+	}
+	return t.NetworkTransport.RequestVote(id, to, args, resp)
+}
+
+// RequestPreVote implements raft.WithPreVote.
+func (t raftTransport) RequestPreVote(id raft.ServerID, to raft.ServerAddress, args *raft.RequestPreVoteRequest, resp *raft.RequestPreVoteResponse) error {
+	if err := t.trouble(); err != nil {
+		return err
+	}
+	return t.NetworkTransport.RequestPreVote(id, to, args, resp)
 }
 
 // newRaftTransport does without pipelining. In raft 1.7.3 a pipeline whose reader has given up, after
 // a refusal or a newer term, can wait for ever to hand over an answer: the follower is then sent
 // heartbeats and no entries until the leader restarts, and Shutdown never ends (raft #612).
-func newRaftTransport(m *mux, advertise string, timeout time.Duration, logger hclog.Logger) raftTransport {
-	return raftTransport{raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
+func newRaftTransport(m *mux, advertise string, timeout time.Duration, trouble func() error, logger hclog.Logger) raftTransport {
+	return raftTransport{trouble: trouble, NetworkTransport: raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
 		Stream:                  &raftStream{queue: m.queues[protocolRaft], mux: m, advertise: advertise},
 		MaxPool:                 3,
 		Timeout:                 timeout,

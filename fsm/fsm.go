@@ -114,9 +114,6 @@ func (f *FSM) ApplyBatch(entries []*raft.Log) []any {
 	return responses
 }
 
-// fullPause is how long a state machine waits for room before it tries again.
-const fullPause = 250 * time.Millisecond
-
 // update commits what fn does. On a full disk it waits for room and does it again: nothing was changed, and
 // what comes of the entries depends on the state alone.
 func (f *FSM) update(fn func(*store.Tx) error) ([]store.Change, error) {
@@ -127,9 +124,7 @@ func (f *FSM) update(fn func(*store.Tx) error) ([]store.Change, error) {
 			return changes, err
 		}
 		f.stuck.Store(true)
-		select {
-		case <-time.After(fullPause):
-		case <-f.stopped:
+		if !store.WaitForRoom(f.stopped) {
 			runtime.Goexit() // as if the process had ended here: the entries are applied at the next start
 		}
 	}

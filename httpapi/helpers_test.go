@@ -164,10 +164,12 @@ func (s *stack) build(dir string) httpapi.Config {
 	people.Refused = s.audit.Refused
 	return httpapi.Config{
 		Audit: s.audit,
-		OAuth: &oauth.Service{Store: st, View: v, Proposer: s.log, Login: people, Now: iam.Now, Seal: sealer.Seal,
+		OAuth: &oauth.Service{
+			Store: st, View: v, Proposer: s.log, Login: people, Now: iam.Now, Seal: sealer.Seal,
 			Confirm: func(context.Context) (*fsm.Receipt, error) {
 				return &fsm.Receipt{Index: machine.Applied(), Confirmed: 1, Members: 1}, nil
-			}},
+			},
+		},
 		Login: people, View: v, Store: st, Proposer: s.log, Hasher: hasher,
 		Cluster: httpapi.Cluster{
 			Role:    func() string { return "leader" },

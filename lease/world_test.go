@@ -54,7 +54,7 @@ const length = time.Second
 // newWorld makes voters and one node that only follows.
 func newWorld(seed uint64, voters int, r rules) *world {
 	w := &world{
-		rng: rand.New(rand.NewPCG(seed, 1)), cut: map[[2]int]bool{}, rules: r, //nolint:gosec // a simulation
+		rng: rand.New(rand.NewPCG(seed, 1)), cut: map[[2]int]bool{}, rules: r,
 		config: lease.Config{Length: length, Margin: 0.05},
 	}
 	drift := 0.02 // no two clocks differ by more than the margin

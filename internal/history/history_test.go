@@ -34,7 +34,7 @@ type stage struct {
 func newStage(t *testing.T, seed uint64, change func(*node.Config)) *stage {
 	t.Helper()
 	s := &stage{t: t, board: history.NewSwitchboard(), recorder: history.NewRecorder(), stalls: map[string]*atomic.Int64{}}
-	rng := rand.New(rand.NewPCG(seed, 3)) //nolint:gosec // a test's
+	rng := rand.New(rand.NewPCG(seed, 3))
 	s.cluster = testcluster.StartWith(t, 3, func(c *node.Config) {
 		stall := new(atomic.Int64)
 		s.stalls[c.Name] = stall
@@ -140,7 +140,7 @@ func seeds(t *testing.T, each, total time.Duration) (all []uint64) {
 	}
 	for seed := uint64(1); time.Duration(seed)*each <= total; seed++ {
 		if os.Getenv("KEYSTONE_TORTURE") != "" {
-			all = append(all, rand.Uint64()) //nolint:gosec // a test's
+			all = append(all, rand.Uint64())
 			continue
 		}
 		all = append(all, seed)

@@ -89,7 +89,7 @@ func TestRevokeThenIntrospect(t *testing.T) {
 	defer cancel()
 	var workers, changes sync.WaitGroup
 	for i := range 6 {
-		workers.Go(func() { s.run(ctx, rand.New(rand.NewPCG(6, uint64(i)))) }) //nolint:gosec // a test's
+		workers.Go(func() { s.run(ctx, rand.New(rand.NewPCG(6, uint64(i)))) })
 	}
 	over := make(chan struct{})
 	leaders := 0
