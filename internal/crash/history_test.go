@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/keystone-auth/keystone/api"
+	"github.com/keystone-auth/keystone/client"
 	"github.com/keystone-auth/keystone/internal/history"
 )
 
@@ -28,13 +29,7 @@ func TestHistoriesOfProcesses(t *testing.T) {
 	for i := range f.Nodes {
 		traffic.Targets = append(traffic.Targets, history.Target{Name: f.Nodes[i].Name, Client: f.client(i)})
 	}
-	for i := range 4 {
-		name := fmt.Sprint("person-", i)
-		if _, err := f.operator(0).CreateUser(t.Context(), api.CreateUserRequest{Username: name, Email: name + "@example.org", Password: password}); err != nil {
-			t.Fatal(err)
-		}
-		traffic.Users = append(traffic.Users, name)
-	}
+	people(t, f.operator(0), traffic)
 	ctx, cancel := context.WithTimeout(t.Context(), duration)
 	defer cancel()
 	var nemesis sync.WaitGroup
@@ -42,6 +37,24 @@ func TestHistoriesOfProcesses(t *testing.T) {
 	traffic.Run(ctx, seed, 8)
 	nemesis.Wait()
 	f.agree()
+	explained(t, r)
+}
+
+// people makes the users of the traffic.
+func people(t *testing.T, operator *client.Client, traffic *history.Traffic) {
+	t.Helper()
+	for i := range 4 {
+		name := fmt.Sprint("person-", i)
+		if _, err := operator.CreateUser(t.Context(), api.CreateUserRequest{Username: name, Email: name + "@example.org", Password: password}); err != nil {
+			t.Fatal(err)
+		}
+		traffic.Users = append(traffic.Users, name)
+	}
+}
+
+// explained checks what was recorded, and that it is enough to mean anything.
+func explained(t *testing.T, r *history.Recorder) {
+	t.Helper()
 	answers, kills := r.Count()
 	t.Logf("%d answers, %d taken away", answers, kills)
 	if err := r.Check(); err != nil {

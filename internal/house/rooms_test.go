@@ -152,7 +152,7 @@ var table = []room{
 		why: "it records what clients of real nodes saw, and checks it",
 	},
 	{
-		name: "internal/crash", rooms: []string{"api", "client", "store", "cmd", "internal/history"}, libs: []string{},
+		name: "internal/crash", rooms: []string{"api", "client", "secret", "store", "cmd", "internal/history"}, libs: []string{},
 		why: "it kills real processes and looks at what they left behind",
 	},
 	{
