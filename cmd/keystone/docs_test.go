@@ -125,7 +125,8 @@ const metricsIntroduction = `# Metrics
 scraper then presents as a bearer token; where ` + "`ALLOWED_HOSTS`" + ` is set, the address that is scraped has to be on that list. No
 label has values that callers make up: endpoints are those of the route table, and what matches none is ` + "`unknown`" + `.
 
-Worth an alarm: ` + "`keystone_raft_leader_known == 0`" + ` for longer than an election takes; ` + "`keystone_raft_apply_lag`" + ` that grows;
+Worth an alarm: ` + "`keystone_lease_held == 0`" + ` or ` + "`keystone_raft_leader_known == 0`" + ` for longer than an election takes;
+` + "`keystone_disk_full == 1`" + `; ` + "`keystone_clock_jumps_total`" + ` that moves; ` + "`keystone_raft_apply_lag`" + ` that grows;
 ` + "`increase(keystone_raft_transitions_total{to=\"candidate\"}[1h])`" + ` of more than a few; ` + "`keystone_hash_refused_total`" + ` that moves, for
 then people cannot log in; ` + "`auth_attempts_total{result=\"error\"}`" + `; ` + "`process_open_fds`" + ` near ` + "`process_max_fds`" + `.
 

@@ -36,6 +36,11 @@ var excused = map[string]map[string]string{
 		useOf + "os": "snapshots are files; they are made from the state and do not change it",
 		fresh:        "names the file of a snapshot that arrives",
 	},
+	"store/full.go": {
+		useOf + "syscall": "names the errors of a disk that is full; such a transaction changed nothing and is done again",
+		wallClock:         "how long a full disk is waited for changes nothing of what is applied then",
+		choice:            "waits for room or for the end of the node, and applies nothing meanwhile",
+	},
 	"store/store.go": {
 		useOf + "os": "it opens and replaces the file that holds the state",
 	},
