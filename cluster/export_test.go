@@ -6,6 +6,7 @@ import (
 	"net"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/hashicorp/raft"
 
@@ -21,6 +22,9 @@ func (n *Node) FirstLogIndex(t *testing.T) uint64 {
 	}
 	return first
 }
+
+// BootTime is the clock of leases.
+func BootTime() time.Duration { return bootTime() }
 
 // MostPending is how many callers may wait for a change on one node.
 const MostPending = mostPending

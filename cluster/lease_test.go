@@ -255,3 +255,28 @@ func TestOtherRulesNoLease(t *testing.T) {
 		t.Error("a node of other rules holds a lease")
 	}
 }
+
+// TestReadingUnderALeaseCostsNothing: it stands before every request.
+func TestReadingUnderALeaseCostsNothing(t *testing.T) {
+	n := start(t, cluster.Config{Name: "solo", Secret: clusterSecret})
+	n.ready()
+	n.fresh()
+	ctx := t.Context()
+	if allocs := testing.AllocsPerRun(1000, func() {
+		if _, err := n.Read(ctx, lease.Consistency{}); err != nil {
+			t.Error(err)
+		}
+	}); allocs >= 1 { // what runs in the background may allocate now and then
+		t.Errorf("it allocates %.2f times", allocs)
+	}
+}
+
+func BenchmarkRead(b *testing.B) {
+	var l lease.Lease
+	l.Hold(1, 1<<62)
+	for b.Loop() {
+		if !l.Valid(lease.Stamp(cluster.BootTime()), 1, 1) {
+			b.Fatal("the lease is over")
+		}
+	}
+}
