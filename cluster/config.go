@@ -135,8 +135,7 @@ func (c *Config) check() error {
 			return fmt.Errorf("the address %q to join is not host:port", address)
 		}
 	}
-	t := c.Timings.withDefaults()
-	if err := (lease.Config{Length: t.Lease, Margin: t.LeaseMargin}).Check(); err != nil {
+	if err := c.Timings.withDefaults().leases().Check(); err != nil {
 		return err
 	}
 	return c.checkInitial()
@@ -167,9 +166,7 @@ func (c *Config) checkInitial() error {
 	return nil
 }
 
-func (c *Config) leaseConfig() lease.Config {
-	return lease.Config{Length: c.Timings.Lease, Margin: c.Timings.LeaseMargin}
-}
+func (t Timings) leases() lease.Config { return lease.Config{Length: t.Lease, Margin: t.LeaseMargin} }
 
 // withDefaults also brings the initial list into the one order in which all nodes look at it.
 func (c Config) withDefaults() Config {

@@ -29,12 +29,13 @@ type disk struct {
 	logger *slog.Logger
 	closed <-chan struct{}
 	stuck  func() bool // whether the state machine waits for room
-	full   atomic.Bool // the log could not be written
+
+	waiting atomic.Int32 // writes of the log that wait for room
 }
 
-// Trouble is why this node cannot keep anything now, in one sentence, or nil.
+// trouble is why this node cannot keep anything now, in one sentence, or nil.
 func (d *disk) trouble() error {
-	if d.full.Load() || d.stuck() {
+	if d.waiting.Load() > 0 || d.stuck() {
 		return fmt.Errorf("the disk that holds %s is full: free some space, and this node goes on by itself", d.folder)
 	}
 	return nil
@@ -46,29 +47,19 @@ func (d *disk) low() bool {
 	return d.trouble() != nil || ok && d.least > 0 && free < d.least
 }
 
-// wrote takes note of how a write of the log ended.
-func (d *disk) wrote(err error) error {
-	if store.IsFull(err) && !d.full.Swap(true) {
-		d.logger.Error("this node steps aside: its disk is full", "folder", d.folder, "error", err)
-	}
-	return err
-}
-
-// wait returns when there is room, and false when the node is closed first.
-func (d *disk) wait() bool {
-	for d.full.Load() {
-		if d.probe() == nil {
-			if d.full.Swap(false) {
-				d.logger.Info("the disk has room again, and this node goes on", "folder", d.folder)
-			}
-			return true
-		}
+// wait returns when there is room again after a write found none, and false when the node is closed first.
+func (d *disk) wait(found error) bool {
+	d.waiting.Add(1)
+	defer d.waiting.Add(-1)
+	d.logger.Error("this node steps aside: its disk is full", "folder", d.folder, "error", found)
+	for d.probe() != nil {
 		select {
 		case <-d.closed:
 			return false
 		case <-time.After(diskPause):
 		}
 	}
+	d.logger.Info("the disk has room again, and this node goes on", "folder", d.folder)
 	return true
 }
 
@@ -88,15 +79,6 @@ func (d *disk) sweep() {
 	left, _ := filepath.Glob(filepath.Join(d.folder, ".probe-*"))
 	for _, name := range left {
 		_ = os.Remove(name)
-	}
-}
-
-// watch looks whether a full disk has room again, for a node that writes nothing would not notice.
-func (d *disk) watch(ctx context.Context) {
-	for waitFor(ctx, diskPause) {
-		if d.full.Load() {
-			d.wait()
-		}
 	}
 }
 
@@ -134,25 +116,22 @@ func (l carefulLog) SetUint64(key []byte, value uint64) error {
 // an error it goes by a membership that it has not stored, and a follower that has cut its log takes the
 // part that is gone for there. A node that waits is to the others like a process that is paused, which raft
 // bears; its transport is silent meanwhile, see raftTransport.
+//
+// Every other error ends the node. Of what a broken disk has kept nobody knows, and a node that forgets a
+// vote or an entry can undo what others have relied on.
 func (l carefulLog) persist(write func() error) error {
 	for {
-		if !l.disk.wait() {
+		err := write()
+		switch {
+		case err == nil:
+			return nil
+		case !store.IsFull(err):
+			l.fatal(fmt.Errorf("the log in %s cannot be written, and this node stops: %w: look at the disk, and start the node again if it is sound", l.disk.folder, err))
+			return err
+		case !l.disk.wait(err):
 			runtime.Goexit() // as if the process had ended here: an error would make raft panic
 		}
-		err := l.checked(write())
-		if !store.IsFull(err) {
-			return err
-		}
 	}
-}
-
-// checked ends the node on every error but that of a full disk. Of what a broken disk has kept nobody
-// knows, and a node that forgets a vote or an entry can undo what others have relied on.
-func (l carefulLog) checked(err error) error {
-	if err != nil && l.disk.wrote(err) != nil && !store.IsFull(err) {
-		l.fatal(fmt.Errorf("the log in %s cannot be written, and this node stops: %w: look at the disk, and start the node again if it is sound", l.disk.folder, err))
-	}
-	return err
 }
 
 // spaceCheck is the duty of a leader to lead only where there is room.

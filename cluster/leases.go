@@ -82,8 +82,9 @@ func (l *leases) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		if jump := watch.jump(); jump > mostJump || jump < -mostJump {
 			// A machine whose clock stood still while time went on would take a lease that is over for good.
-			l.own.Drop()
-			l.grants.Distrust()
+			l.own.Drop(l.now())
+			l.grants.Distrust(l.now())
+			l.known.Store(0)
 			l.counts.jumps.Add(1)
 			l.logger.Warn("this machine's clocks have moved apart, and its lease is dropped", "by", jump.Round(time.Millisecond))
 		}
@@ -143,7 +144,9 @@ func (l *leases) renew(ctx context.Context) {
 			return
 		}
 		if !l.own.Take(l.term(), reply) {
-			l.miss() // the leader's stamp is here now, which it wants to see again
+			if request.Echo == 0 {
+				l.miss() // the leader's stamp is here now, which it wants to see again
+			}
 			return
 		}
 		if l.fsm.WaitApplied(ctx, reply.Required) == nil {
@@ -254,16 +257,16 @@ func hasMember(all []lease.Member, id string) bool {
 	return false
 }
 
-// takeOver makes this node ready to give leases and to confirm, once it has applied everything that was
-// committed before its term.
-func (l *leases) takeOver(ctx context.Context, r *raft.Raft, closed <-chan struct{}) error {
-	term := r.CurrentTerm()
+// takeOver makes this node ready to give leases and to confirm, once barrier says that it has applied
+// everything that was committed before its term.
+func (l *leases) takeOver(ctx context.Context, barrier func(context.Context) error) error {
+	term := l.term()
 	l.grants.Lead(term, l.now())
-	if err := await(ctx, closed, r.Barrier(0)); err != nil {
+	if err := barrier(ctx); err != nil {
 		return err
 	}
-	l.look()
-	if r.CurrentTerm() != term {
+	l.look() // so that the members of the committed configuration are known
+	if l.term() != term {
 		return errNotLeader
 	}
 	l.grants.Ready(term)

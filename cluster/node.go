@@ -75,7 +75,6 @@ func Start(_ context.Context, c Config) (*Node, error) {
 	}
 	n.running.Go(n.live)
 	n.running.Go(func() { n.leases.run(n.ctx) })
-	n.running.Go(func() { n.disk.watch(n.ctx) })
 	return n, nil
 }
 
@@ -120,7 +119,7 @@ func newNode(c Config, dir *dataDir, log raftLog) (*Node, error) {
 func (n *Node) wire() {
 	c, id := &n.config, n.self.nodeID
 	n.client = newRPCClient(n.mux)
-	n.leases = newLeases(c.leaseConfig(), id, n.members, n.client, c.FSM, c.Clock, c.Logger)
+	n.leases = newLeases(c.Timings.leases(), id, n.members, n.client, c.FSM, c.Clock, c.Logger)
 	fences := newFences(n.ctx, n.leases, c.FenceWaited)
 	n.readers = newReaders(n.ctx, n.leases, c.StaleReads, n.barrier)
 	n.proposer = newProposer(n.members, n.client, c.FSM, fences, c.Now, n.closed)
@@ -244,7 +243,7 @@ func (n *Node) takeOver(ctx context.Context) error {
 	if r == nil {
 		return errNotLeader
 	}
-	if err := n.leases.takeOver(ctx, r, n.closed); err != nil {
+	if err := n.leases.takeOver(ctx, n.barrier); err != nil {
 		return err
 	}
 	if err := errors.Join(n.clock.check(ctx), n.space.check(ctx)); err != nil {
@@ -264,12 +263,6 @@ func (n *Node) barrier(ctx context.Context) error {
 		return errNotLeader
 	}
 	return await(ctx, n.closed, r.Barrier(0))
-}
-
-func (n *Node) yield(ctx context.Context) {
-	if r := n.members.raft.Load(); r != nil {
-		_ = await(ctx, n.closed, r.LeadershipTransfer())
-	}
 }
 
 func (n *Node) isFounder(name string) bool {

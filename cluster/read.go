@@ -61,37 +61,33 @@ func newReaders(ctx context.Context, l *leases, late time.Duration, barrier func
 }
 
 func (r *readers) read(ctx context.Context, c lease.Consistency) (lease.Reading, error) {
-	staleness, known := r.staleness()
-	if known && (c.Level == lease.Local || c.Level == lease.Bounded && staleness <= c.Within) {
-		return r.old()
+	if late, known := r.old(); known && (c.Level == lease.Local || c.Level == lease.Bounded && late.Staleness <= c.Within) {
+		r.leases.counts.late.Add(1)
+		return late, nil
 	}
 	err := r.ask(ctx, c.Level == lease.Strict)
 	if err == nil {
 		r.leases.counts.asked.Add(1)
 		return lease.Reading{Index: r.leases.fsm.Applied()}, nil
 	}
-	if c.Level == lease.Leased {
-		if staleness, known = r.staleness(); known && staleness <= r.late {
-			return r.old()
-		}
+	if late, known := r.old(); known && c.Level == lease.Leased && late.Staleness <= r.late {
+		r.leases.counts.late.Add(1)
+		return late, nil
 	}
 	r.leases.counts.refused.Add(1)
 	return lease.Reading{}, err
 }
 
-// old is what this node knew when it last knew.
-func (r *readers) old() (lease.Reading, error) {
-	r.leases.counts.late.Add(1)
-	applied := r.leases.fsm.Applied()
-	staleness, _ := r.staleness()
-	return lease.Reading{Index: applied, Staleness: max(staleness, 1)}, nil
+// old is what this node knew when it last knew, and false when it has never known since it was started.
+func (r *readers) old() (lease.Reading, bool) {
+	staleness, known := r.staleness()
+	return lease.Reading{Index: r.leases.fsm.Applied(), Staleness: max(staleness, 1)}, known
 }
 
-// staleness is for how long this node has not known whether its state is the latest, and false when it
-// has never known since it was started.
-func (r *readers) staleness() (time.Duration, bool) {
-	known := lease.Stamp(r.leases.known.Load())
-	return known.Until(r.leases.now()), known != 0
+// staleness is for how long this node has not known whether its state is the latest.
+func (r *readers) staleness() (_ time.Duration, known bool) {
+	at := lease.Stamp(r.leases.known.Load())
+	return at.Until(r.leases.now()), at != 0
 }
 
 // ask joins those that wait for the next question.

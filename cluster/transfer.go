@@ -16,3 +16,7 @@ func (n *Node) Transfer(ctx context.Context) error {
 	}
 	return nil
 }
+
+// yield gives the leadership away where this node must not have it. If that fails it is tried again, by
+// whoever finds the reason.
+func (n *Node) yield(ctx context.Context) { _ = n.Transfer(ctx) }

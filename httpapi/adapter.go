@@ -55,8 +55,7 @@ func handle[Req, Resp any](use func(*Server, context.Context, *exchange, Req) (R
 		if x.route.created {
 			x.http.SetStatusCode(statusCreated)
 		}
-		x.encode(resp)
-		x.addReceipt()
+		x.send(withReceipt(marshal(resp), x.receipts.Receipt()))
 		return nil
 	}
 	return e

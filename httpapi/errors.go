@@ -171,11 +171,17 @@ func (x *exchange) path() string {
 
 // encode writes v as the body. A value that has no JSON form is a bug, which becomes an internal
 // error in recovered.
-func (x *exchange) encode(v any) {
+func (x *exchange) encode(v any) { x.send(marshal(v)) }
+
+func marshal(v any) []byte {
 	body, err := json.Marshal(v)
 	if err != nil {
 		panic("BUG: an answer has no JSON form: " + err.Error())
 	}
+	return body
+}
+
+func (x *exchange) send(body []byte) {
 	x.http.SetContentType(contentJSON)
 	x.http.SetBody(body)
 }

@@ -5,29 +5,25 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/go-json-experiment/json"
-
 	"github.com/keystone-auth/keystone/api"
 	"github.com/keystone-auth/keystone/fsm"
 )
 
-// addReceipt adds to an answer where it is so what it says. It is added here, for all answers alike: what
+// withReceipt adds to an answer where it is so what it says. It is added here, for all answers alike: what
 // took something away need not know that anybody wants to be told.
-func (x *exchange) addReceipt() {
-	r := x.receipts.Receipt()
+func withReceipt(answer []byte, r *fsm.Receipt) []byte {
 	if r == nil {
-		return
+		return answer
 	}
-	text, err := json.Marshal(effective(r))
-	rest, isObject := bytes.CutSuffix(x.http.Response.Body(), []byte("}"))
-	if err != nil || !isObject {
+	rest, isObject := bytes.CutSuffix(answer, []byte("}"))
+	if !isObject {
 		panic("BUG: an answer has no place for its receipt")
 	}
 	if !bytes.HasSuffix(rest, []byte("{")) {
 		rest = append(rest, ',')
 	}
-	rest = append(rest, `"effective":`...)
-	x.http.SetBody(append(append(rest, text...), '}'))
+	rest = append(append(rest, `"effective":`...), marshal(effective(r))...)
+	return append(rest, '}')
 }
 
 func effective(r *fsm.Receipt) api.Effective {

@@ -21,6 +21,7 @@ type Grants struct {
 	term    uint64 // that this node leads; 0: none
 	ready   bool   // this node has applied all that earlier leaders have committed
 	before  Stamp  // whatever an earlier leader has given is over by then
+	trusted Stamp  // no stamp from before counts; see Distrust
 	members map[string]*member
 }
 
@@ -68,13 +69,12 @@ func (g *Grants) Leads(term uint64) bool {
 
 func (g *Grants) leads(term uint64) bool { return g.ready && g.term == term && term != 0 }
 
-// Distrust forgets what the clock was used for to this node's own advantage, after it has jumped.
-func (g *Grants) Distrust() {
+// Distrust forgets what the clock was used for to this node's own advantage, after it has jumped: no stamp
+// from before counts, also of those that are still under way.
+func (g *Grants) Distrust(now Stamp) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for _, m := range g.members {
-		m.echo = 0
-	}
+	g.trusted = now
 }
 
 // Renew answers a request of a node, which must be one of a configuration that is committed: an
@@ -120,7 +120,11 @@ func (g *Grants) own(now Stamp, all []Member) Stamp {
 		case m.ID == g.self:
 			echoes = append(echoes, now)
 		default:
-			echoes = append(echoes, g.member(m.ID).echo)
+			echo := g.member(m.ID).echo
+			if echo < g.trusted {
+				echo = 0
+			}
+			echoes = append(echoes, echo)
 		}
 		voters++
 	}

@@ -77,9 +77,10 @@ type Reply struct {
 type Lease struct {
 	held atomic.Pointer[terms] // nil: none
 
-	mu   sync.Mutex
-	term uint64 // of held and of echo
-	echo Stamp
+	mu      sync.Mutex
+	term    uint64 // of held and of echo; it never falls
+	echo    Stamp
+	trusted Stamp // no lease counts from before; see Drop
 }
 
 // terms are what makes a lease valid. They are replaced and never changed.
@@ -114,12 +115,11 @@ func (l *Lease) Ask(now Stamp, term func() uint64, applied uint64) Request {
 func (l *Lease) Take(term uint64, r Reply) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if r.Term != term {
+	if r.Term != term || !l.enter(term) {
 		return false
 	}
-	l.enter(term)
 	l.echo = max(l.echo, r.Stamp)
-	if r.Lasts <= 0 {
+	if r.Lasts <= 0 || r.Sent < l.trusted {
 		return false
 	}
 	l.extend(r.Sent.Plus(r.Lasts), r.Required)
@@ -131,10 +131,9 @@ func (l *Lease) Take(term uint64, r Reply) bool {
 func (l *Lease) Require(term, of, index uint64) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if of != term {
+	if of != term || !l.enter(term) {
 		return false
 	}
-	l.enter(term)
 	l.extend(0, index)
 	return true
 }
@@ -143,25 +142,33 @@ func (l *Lease) Require(term, of, index uint64) bool {
 func (l *Lease) Hold(term uint64, until Stamp) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.enter(term)
-	l.extend(until, 0)
+	if l.enter(term) {
+		l.extend(until, 0)
+	}
 }
 
-// Drop ends the lease at once, when the clock by which it was counted cannot be trusted.
-func (l *Lease) Drop() {
+// Drop ends the lease at once, when the clock by which it was counted cannot be trusted. Nothing that was
+// asked for before counts, for its reply may have been under way while the clock stood still. What was
+// promised to a fence stays: the leader waits no longer for a node that has promised.
+func (l *Lease) Drop(now Stamp) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.held.Store(nil)
-	l.term, l.echo = 0, 0
+	l.trusted = now
+	next := terms{term: l.term}
+	if t := l.held.Load(); t != nil {
+		next.required = t.required
+	}
+	l.held.Store(&next)
 }
 
-// enter forgets everything of an earlier term.
-func (l *Lease) enter(term uint64) {
-	if term == l.term {
-		return
+// enter forgets everything of an earlier term. It returns false for a term that is over: whoever read it
+// was overtaken, and must not undo what a fence of the present one was promised.
+func (l *Lease) enter(term uint64) bool {
+	if term > l.term {
+		l.term, l.echo = term, 0
+		l.held.Store(&terms{term: term})
 	}
-	l.term, l.echo = term, 0
-	l.held.Store(&terms{term: term})
+	return term == l.term
 }
 
 func (l *Lease) extend(until Stamp, required uint64) {

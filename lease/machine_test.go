@@ -130,6 +130,18 @@ func (m *machine) last() (term, index uint64) {
 	return term, uint64(len(m.log))
 }
 
+// distrust is what a machine does when its clock may have stood still.
+func (m *machine) distrust() {
+	if !m.awake() {
+		return
+	}
+	m.grants.Distrust(m.clock())
+	m.own.Drop(m.clock())
+	if m.world.rules.forgetful {
+		m.own = new(lease.Lease)
+	}
+}
+
 // campaign asks all voters at once, whether they hear a leader or not.
 func (m *machine) campaign() {
 	if !m.awake() || !m.voter {

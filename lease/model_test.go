@@ -19,6 +19,7 @@ type rules struct {
 	readFirst     bool // the state is read before the lease is looked at
 	noDrain       bool // a node is removed while it holds a lease
 	uncommitted   bool // a node gets a lease before its membership is committed
+	forgetful     bool // a node that drops its lease forgets what it has promised to a fence
 	unfencedRetry bool // who asks again is told that it is done, without waiting for anybody
 }
 
@@ -72,6 +73,7 @@ func TestEachRuleIsNeeded(t *testing.T) {
 		"reading before looking":             {readFirst: true},
 		"removal without waiting":            {noDrain: true},
 		"leases for uncommitted members":     {uncommitted: true},
+		"dropping promises with the lease":   {forgetful: true},
 		"retries that wait for nobody":       {unfencedRetry: true},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -91,6 +91,7 @@ func (w *world) run(until time.Duration) {
 	w.whenever(3*time.Second, func() { w.pick().crash() })
 	w.whenever(2*time.Second, func() { w.pick().pause(w.upTo(3 * length)) })
 	w.whenever(time.Second, w.changeMembers)
+	w.whenever(500*time.Millisecond, func() { w.pick().distrust() })
 	for len(w.queue) > 0 && w.violation == "" {
 		e := heap.Pop(&w.queue).(event)
 		if w.now = e.at; w.now > until {

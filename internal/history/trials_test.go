@@ -2,7 +2,6 @@ package history_test
 
 import (
 	"context"
-	"fmt"
 	"math/rand/v2"
 	"os"
 	"slices"
@@ -119,6 +118,6 @@ func TestRevokeThenIntrospect(t *testing.T) {
 		len(s.whole), leaders, s.active.Load(), s.unknown.Load(), s.waited[at(0.5)], s.waited[at(0.99)], s.waited[len(s.waited)-1],
 		s.whole[at(0.5)].Round(100*time.Microsecond), s.whole[at(0.99)].Round(100*time.Microsecond))
 	if len(s.whole) < count {
-		t.Errorf("only %s trials", fmt.Sprint(len(s.whole)))
+		t.Errorf("only %d trials", len(s.whole))
 	}
 }

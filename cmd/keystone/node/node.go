@@ -73,7 +73,8 @@ type Config struct {
 	// StaleReads is how late an answer may be when nobody can be asked; 0: there is none then.
 	StaleReads time.Duration
 
-	// Dial, Clock and Committed are for tests: see cluster.Config, and fsm.Config, whose hook it follows.
+	// Dial, Clock and Committed are for tests: see cluster.Config. Committed is called before a transaction is
+	// seen by anybody, and may stand still as a slow disk would.
 	Dial      func(ctx context.Context, address string) (net.Conn, error)
 	Clock     func() time.Duration
 	Committed func()
