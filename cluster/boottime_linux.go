@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"fmt"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -11,8 +12,16 @@ import (
 func bootTime() time.Duration {
 	var t unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &t); err != nil {
-		// Every Linux that Go runs on has this clock. Where a sandbox forbids it nothing is safe.
-		panic("the clock CLOCK_BOOTTIME cannot be read: " + err.Error())
+		panic("BUG: " + err.Error()) // checkClock comes first
 	}
 	return time.Duration(t.Nano())
+}
+
+// checkClock refuses a machine on which no lease could be counted.
+func checkClock() error {
+	var t unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &t); err != nil {
+		return fmt.Errorf("this machine does not let Keystone read CLOCK_BOOTTIME, by which leases are counted: allow it in the sandbox: %w", err)
+	}
+	return nil
 }

@@ -138,6 +138,9 @@ func (c *Config) check() error {
 	if err := c.Timings.withDefaults().leases().Check(); err != nil {
 		return err
 	}
+	if err := checkClock(); err != nil {
+		return err
+	}
 	return c.checkInitial()
 }
 

@@ -1,45 +1,21 @@
 package fsm
 
 import (
-	"os"
-	"os/exec"
 	"path/filepath"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/keystone-auth/keystone/iam"
+	"github.com/keystone-auth/keystone/internal/testdisk"
 )
-
-// smallDisk mounts a file system that is soon full.
-func smallDisk(t *testing.T) string {
-	t.Helper()
-	dir := t.TempDir()
-	if os.Getuid() != 0 {
-		t.Skip("only root may mount the small file system that this test fills")
-	}
-	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", dir).CombinedOutput(); err != nil {
-		t.Skipf("no file system can be mounted here: %s", out)
-	}
-	t.Cleanup(func() { _ = syscall.Unmount(dir, syscall.MNT_DETACH) })
-	return dir
-}
 
 // TestFullDisk: the state machine stands still while there is no room, says so, and goes on where it was.
 func TestFullDisk(t *testing.T) {
-	disk := smallDisk(t)
-	m := newMachine(t, filepath.Join(disk, "data"))
+	disk := testdisk.New(t, 1)
+	m := newMachine(t, filepath.Join(disk.Dir, "data"))
 	m.do(&RevokeToken{Jti: "first"})
-	ballast := filepath.Join(disk, "ballast")
-	fill := func() {
-		f, err := os.Create(ballast)
-		for piece := make([]byte, 4096); err == nil; {
-			_, err = f.Write(piece)
-		}
-		_ = f.Close()
-	}
-	fill()
+	free := disk.Fill()
 	done := make(chan int)
 	var over atomic.Bool
 	go func() {
@@ -58,9 +34,7 @@ func TestFullDisk(t *testing.T) {
 	}
 	at := m.fsm.Applied()
 	over.Store(true)
-	if err := os.Remove(ballast); err != nil {
-		t.Fatal(err)
-	}
+	free()
 	<-done
 	if m.fsm.Stuck() || m.fatal != nil || m.fsm.Applied() <= at {
 		t.Errorf("it did not go on: stuck %t at %d of %d, %v", m.fsm.Stuck(), m.fsm.Applied(), at, m.fatal)
@@ -71,13 +45,9 @@ func TestFullDisk(t *testing.T) {
 
 // TestStopOnAFullDisk: a state machine that stands still can be stopped, and has applied nothing then.
 func TestStopOnAFullDisk(t *testing.T) {
-	disk := smallDisk(t)
-	m := newMachine(t, filepath.Join(disk, "data"))
-	ballast, err := os.Create(filepath.Join(disk, "ballast"))
-	for piece := make([]byte, 4096); err == nil; {
-		_, err = ballast.Write(piece)
-	}
-	_ = ballast.Close()
+	disk := testdisk.New(t, 1)
+	m := newMachine(t, filepath.Join(disk.Dir, "data"))
+	free := disk.Fill()
 	var last uint64
 	ended := make(chan struct{})
 	go func() {
@@ -95,5 +65,5 @@ func TestStopOnAFullDisk(t *testing.T) {
 	if got := m.meta().Index; got != last {
 		t.Errorf("the state is at %d, and was told of at %d", got, last)
 	}
-	_ = os.Remove(ballast.Name())
+	free()
 }

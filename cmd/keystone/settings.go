@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"log/slog"
-	"net"
 	"net/url"
 	"regexp"
 	"slices"
@@ -11,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/keystone-auth/keystone/cluster"
 	"github.com/keystone-auth/keystone/iam"
 	"github.com/keystone-auth/keystone/limit"
 	"github.com/keystone-auth/keystone/login"
@@ -332,62 +330,8 @@ var nodeName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$`)
 // last of the characters is what stands for bytes that are not UTF-8.
 var issuerForm = regexp.MustCompile(`^[^\pC\pZ\x{FFFD}]{1,255}$`)
 
-var errForm = errors.New("not of that form")
-
-func refuse(bad bool) error {
-	if bad {
-		return errForm
-	}
-	return nil
-}
-
-func text(target func(*Config) *string, form *regexp.Regexp) func(*Config, string) error {
-	return func(c *Config, v string) error {
-		*target(c) = v
-		return refuse(form != nil && !form.MatchString(v))
-	}
-}
-
-func boolean(target func(*Config) *bool) func(*Config, string) error {
-	return func(c *Config, v string) (err error) {
-		*target(c), err = strconv.ParseBool(strings.ToLower(v))
-		return err
-	}
-}
-
 // number reads a whole number and keeps it in a smaller unit.
-func number(target func(*Config) *int64, least, most, unit int64) func(*Config, string) error {
-	return func(c *Config, v string) error {
-		n, err := strconv.ParseInt(v, 10, 64)
-		*target(c) = n * unit
-		return errors.Join(err, refuse(n < least || n > most))
-	}
-}
-
-func count(target func(*Config) *int, least, most int) func(*Config, string) error {
-	return func(c *Config, v string) (err error) {
-		*target(c), err = strconv.Atoi(v)
-		return errors.Join(err, refuse(*target(c) < least || *target(c) > most))
-	}
-}
-
 // address reads host:port. The host may be empty, which means every address of the machine.
-func address(target func(*Config) *string) func(*Config, string) error {
-	return func(c *Config, v string) error {
-		*target(c) = v
-		return checkAddress(v)
-	}
-}
-
-func checkAddress(v string) error {
-	host, port, err := net.SplitHostPort(v)
-	if err != nil {
-		return err
-	}
-	_, err = strconv.ParseUint(port, 10, 16)
-	return errors.Join(err, refuse(strings.ContainsAny(host, " /,=")))
-}
-
 // required is the row of one kind of character that passwords must hold.
 func required(kind, what string, of func(*login.Policy) *bool) setting {
 	return setting{
@@ -422,55 +366,6 @@ func publicURL(c *Config, v string) error {
 	c.Node.PublicURL = v
 	plain := u.Scheme + "://" + u.Host
 	return refuse(u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || v != plain)
-}
-
-func clusterAddress(c *Config, v string) error {
-	bind, advertise, both := strings.Cut(v, ",")
-	c.Node.Bind = bind
-	err := checkAddress(bind)
-	if both {
-		c.announced = advertise
-		err = errors.Join(err, checkAddress(advertise))
-	}
-	return err
-}
-
-func initialNodes(c *Config, v string) error {
-	c.Node.Initial = nil
-	names, addresses := map[string]bool{}, map[string]bool{}
-	for item := range strings.SplitSeq(v, ",") {
-		name, at, found := strings.Cut(strings.TrimSpace(item), "=")
-		if !found || !nodeName.MatchString(name) || checkAddress(at) != nil || strings.HasPrefix(at, ":") || names[name] || addresses[at] {
-			return errForm
-		}
-		names[name], addresses[at] = true, true
-		c.Node.Initial = append(c.Node.Initial, cluster.Peer{Name: name, Address: at})
-	}
-	return nil
-}
-
-func joinAddresses(c *Config, v string) error {
-	c.Node.Join = nil
-	for item := range strings.SplitSeq(v, ",") {
-		at := strings.TrimSpace(item)
-		if checkAddress(at) != nil || strings.HasPrefix(at, ":") {
-			return errForm
-		}
-		c.Node.Join = append(c.Node.Join, at)
-	}
-	return nil
-}
-
-func previousSecrets(c *Config, v string) error {
-	c.Node.Previous = nil
-	for item := range strings.SplitSeq(v, ",") {
-		s, err := secret.ParseClusterSecret(item)
-		if err != nil {
-			return err
-		}
-		c.Node.Previous = append(c.Node.Previous, s)
-	}
-	return nil
 }
 
 // logLevel takes the names of Python's logging too, which the old system's settings have.

@@ -2,11 +2,14 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/keystone-auth/keystone/cluster"
 	"github.com/keystone-auth/keystone/lease"
+	"github.com/keystone-auth/keystone/secret"
 )
 
 func leaseLength() setting {
@@ -53,4 +56,53 @@ func minFreeDisk() setting {
 			return cmp.Or(err, refuse(mib > 1<<20))
 		},
 	}
+}
+
+func clusterAddress(c *Config, v string) error {
+	bind, advertise, both := strings.Cut(v, ",")
+	c.Node.Bind = bind
+	err := checkAddress(bind)
+	if both {
+		c.announced = advertise
+		err = errors.Join(err, checkAddress(advertise))
+	}
+	return err
+}
+
+func initialNodes(c *Config, v string) error {
+	c.Node.Initial = nil
+	names, addresses := map[string]bool{}, map[string]bool{}
+	for item := range strings.SplitSeq(v, ",") {
+		name, at, found := strings.Cut(strings.TrimSpace(item), "=")
+		if !found || !nodeName.MatchString(name) || checkAddress(at) != nil || strings.HasPrefix(at, ":") || names[name] || addresses[at] {
+			return errForm
+		}
+		names[name], addresses[at] = true, true
+		c.Node.Initial = append(c.Node.Initial, cluster.Peer{Name: name, Address: at})
+	}
+	return nil
+}
+
+func joinAddresses(c *Config, v string) error {
+	c.Node.Join = nil
+	for item := range strings.SplitSeq(v, ",") {
+		at := strings.TrimSpace(item)
+		if checkAddress(at) != nil || strings.HasPrefix(at, ":") {
+			return errForm
+		}
+		c.Node.Join = append(c.Node.Join, at)
+	}
+	return nil
+}
+
+func previousSecrets(c *Config, v string) error {
+	c.Node.Previous = nil
+	for item := range strings.SplitSeq(v, ",") {
+		s, err := secret.ParseClusterSecret(item)
+		if err != nil {
+			return err
+		}
+		c.Node.Previous = append(c.Node.Previous, s)
+	}
+	return nil
 }

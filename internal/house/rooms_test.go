@@ -148,6 +148,10 @@ var table = []room{
 		why:  "it makes a state without a log for the tests of the rooms above it",
 	},
 	{
+		name: "internal/testdisk",
+		why:  "it mounts a small disk for tests, whatever they keep there",
+	},
+	{
 		name: "internal/history", rooms: []string{anything}, libs: []string{anything},
 		why: "it records what clients of real nodes saw, and checks it",
 	},

@@ -1,66 +1,23 @@
 package testcluster_test
 
 import (
-	"errors"
 	"fmt"
-	"os"
-	"os/exec"
 	"path/filepath"
-	"syscall"
 	"testing"
 
 	"github.com/keystone-auth/keystone/api"
 	"github.com/keystone-auth/keystone/cmd/keystone/node"
 	"github.com/keystone-auth/keystone/internal/testcluster"
+	"github.com/keystone-auth/keystone/internal/testdisk"
 )
-
-// smallDisk mounts a file system of so many MiB and returns its folder.
-func smallDisk(t *testing.T, mib int) string {
-	t.Helper()
-	dir := t.TempDir()
-	if os.Getuid() != 0 {
-		t.Skip("only root may mount the small file system that this test fills")
-	}
-	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", fmt.Sprintf("size=%dm", mib), "tmpfs", dir).CombinedOutput(); err != nil {
-		t.Skipf("no file system can be mounted here: %s", out)
-	}
-	t.Cleanup(func() {
-		if err := syscall.Unmount(dir, syscall.MNT_DETACH); err != nil {
-			t.Error(err)
-		}
-	})
-	return dir
-}
-
-// fill writes until there is no room, and returns what gives it back.
-func fill(t *testing.T, dir string) (free func()) {
-	t.Helper()
-	name := filepath.Join(dir, "ballast")
-	f, err := os.Create(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for piece := make([]byte, 64<<10); err == nil; {
-		_, err = f.Write(piece)
-	}
-	if !errors.Is(err, syscall.ENOSPC) {
-		t.Fatalf("the disk cannot be filled: %v", err)
-	}
-	_ = f.Close()
-	return func() {
-		if err := os.Remove(name); err != nil {
-			t.Error(err)
-		}
-	}
-}
 
 // TestFullDisk fills the disk of one node, a follower's and then the leader's: it steps aside, the others go
 // on, nothing that was acknowledged is lost, and it comes back by itself when there is room.
 func TestFullDisk(t *testing.T) {
-	dir := smallDisk(t, 16)
+	disk := testdisk.New(t, 16)
 	c := testcluster.StartWith(t, 3, func(config *node.Config) {
 		if config.Name == "node-2" {
-			config.DataDir = filepath.Join(dir, "data")
+			config.DataDir = filepath.Join(disk.Dir, "data")
 		}
 	})
 	full, others := c.Nodes[1], []*testcluster.Node{c.Nodes[0], c.Nodes[2]}
@@ -74,7 +31,7 @@ func TestFullDisk(t *testing.T) {
 			_ = leader.Running().Cluster().Transfer(t.Context())
 			return fmt.Errorf("%s leads", leader.Name)
 		})
-		free := fill(t, dir)
+		free := disk.Fill()
 		var tokens []api.TokenResponse
 		testcluster.Poll(t, "the disk is full", func() error {
 			tokens = append(tokens, login(t, others[len(tokens)%2], "alice"))

@@ -66,7 +66,7 @@ var samples = []sample{
 var counters = []sample{
 	{"keystone_lease_losses_total", "How often this node lost its lease: cut off, paused, or after an election.", func(f figures) float64 { return float64(f.cluster.LeasesLost) }},
 	{"keystone_clock_jumps_total", "How often the time of day and the clock of leases moved apart, after which the lease was dropped.", func(f figures) float64 { return float64(f.cluster.ClockJumps) }},
-	{"keystone_reads_asked_total", "Requests for which the leader was asked, because this node had no lease or the caller wanted a strict answer.", func(f figures) float64 { return float64(f.cluster.ReadsAsked) }},
+	{"keystone_reads_asked_total", "Requests that waited for word of the leader, because this node had no lease or the caller wanted a strict answer.", func(f figures) float64 { return float64(f.cluster.ReadsAsked) }},
 	{"keystone_reads_refused_total", "Requests that were refused because this node could not know whether its state is the latest.", func(f figures) float64 { return float64(f.cluster.ReadsRefused) }},
 	{"keystone_reads_stale_total", "Requests that were answered by an older state, as the caller or the settings allow.", func(f figures) float64 { return float64(f.cluster.ReadsStale) }},
 }
