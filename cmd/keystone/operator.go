@@ -54,25 +54,34 @@ func asOperator(cmd *cobra.Command, use func(ctx context.Context, c *client.Clie
 
 func withToken(cmd *cobra.Command, url string, use func(ctx context.Context, c *client.Client) error) error {
 	file, _ := cmd.Flags().GetString("token-file")
-	token := os.Getenv(tokenVariable)
-	if file != "" {
-		text, err := lineFrom(file, cmd.InOrStdin())
-		if err != nil {
-			return fmt.Errorf("the token file: %w", err)
-		}
-		token = text
-	}
-	if token == "" {
-		return fmt.Errorf("a node elsewhere asks for an access token: log in and put it into %s or a --token-file", tokenVariable)
-	}
-	c, err := client.New(url)
+	c, err := clientWithToken(cmd, url, file)
 	if err != nil {
 		return err
 	}
 	defer c.Close()
 	ctx, cancel := context.WithTimeout(cmd.Context(), askWithin)
 	defer cancel()
-	return use(ctx, c.WithToken(token))
+	return use(ctx, c)
+}
+
+// clientWithToken is a client of a node elsewhere, with the token in a file, or in the environment.
+func clientWithToken(cmd *cobra.Command, url, file string) (*client.Client, error) {
+	token := os.Getenv(tokenVariable)
+	if file != "" {
+		text, err := lineFrom(file, cmd.InOrStdin())
+		if err != nil {
+			return nil, fmt.Errorf("the token file: %w", err)
+		}
+		token = text
+	}
+	if token == "" {
+		return nil, fmt.Errorf("a node elsewhere asks for an access token: log in and put it into %s or a --token-file", tokenVariable)
+	}
+	c, err := client.New(url)
+	if err != nil {
+		return nil, err
+	}
+	return c.WithToken(token), nil
 }
 
 func overSocket(cmd *cobra.Command, use func(ctx context.Context, c *client.Client) error) error {
