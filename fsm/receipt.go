@@ -41,6 +41,9 @@ func (r *Receipts) Add(one *Receipt) {
 
 // Receipt is the receipt of everything together, and nil when there is none.
 func (r *Receipts) Receipt() *Receipt {
+	if r == nil {
+		return nil
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.all

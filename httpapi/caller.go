@@ -50,7 +50,7 @@ func (s *Server) identify(x *exchange) error {
 	case !bytes.EqualFold(scheme, []byte("Bearer")) || len(value) == 0:
 		return x.noCredentials()
 	}
-	claims, err := s.View.Verify(string(value), iam.Now())
+	claims, err := s.View.Verify(value, x.now)
 	if err != nil {
 		return err
 	}
@@ -115,7 +115,7 @@ func (s *Server) identifyClient(ctx context.Context, x *exchange, id, secret str
 	if err != nil {
 		return err
 	}
-	x.caller = oauth.Caller{Client: &client, Operator: x.operator}
+	x.caller = oauth.Caller{Client: client, Operator: x.operator}
 	return nil
 }
 
@@ -148,7 +148,8 @@ func (x *exchange) clientAuth(id, secret string) (oauth.ClientAuth, error) {
 // (RFC 6749 §2.3.1), which many clients do not do; a part without a percent sign is taken as it is,
 // so that a secret with a plus sign in it works either way.
 func parseBasic(value []byte) (id, secret string, ok bool) {
-	text, err := base64.StdEncoding.AppendDecode(nil, value)
+	var onStack [192]byte
+	text, err := base64.StdEncoding.AppendDecode(onStack[:0], value)
 	if err != nil {
 		return "", "", false
 	}

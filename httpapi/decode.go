@@ -41,7 +41,7 @@ func (x *exchange) decode(into any, form formShape) error {
 	case err != nil:
 		return err
 	case isForm:
-		return decodeForm(body, into, form)
+		return decodeForm(x.form, body, into, form)
 	}
 	return decodeJSON(body, kind, into)
 }
@@ -152,39 +152,68 @@ func shapeOf(t reflect.Type) formShape {
 	return shape
 }
 
-// decodeForm fills the struct from a form. A parameter given twice is refused, known or not
-// (RFC 6749 §3.2); one without a value counts as not given (the same section).
-func decodeForm(body []byte, into any, shape formShape) error {
-	if err := checkForm(body); err != nil {
+// decodeForm fills the struct from a form. What has no field is passed over.
+func decodeForm(form *fasthttp.Args, body []byte, into any, shape formShape) error {
+	if err := readForm(form, body); err != nil {
 		return err
 	}
-	args := fasthttp.AcquireArgs()
-	defer fasthttp.ReleaseArgs(args)
-	args.ParseBytes(body)
-	seen := make(map[string]bool, 8)
 	target := reflect.ValueOf(into).Elem()
-	for key, value := range args.All() {
-		name := string(key)
-		if seen[name] {
-			return errRepeated()
-		}
-		seen[name] = true
-		if !utf8.Valid(key) || !utf8.Valid(value) {
-			return iam.Errorf(iam.InvalidRequest, "The form is not UTF-8.")
-		}
-		i, known := shape[name]
+	for key, value := range form.All() {
+		i, known := shape[string(key)]
 		if !known || len(value) == 0 {
 			continue
 		}
-		if err := setField(target.Field(i), name, string(value)); err != nil {
+		if err := setField(target.Field(i), string(key), string(value)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func errRepeated() error {
-	return iam.Errorf(iam.InvalidRequest, "The form has a parameter twice.")
+// readForm reads the parameters of a body, which die with the request. One that is given twice is refused,
+// known or not (RFC 6749 §3.2); one without a value counts as not given (the same section).
+func readForm(form *fasthttp.Args, body []byte) error {
+	if err := checkForm(body); err != nil {
+		return err
+	}
+	form.ParseBytes(body)
+	for key, value := range form.All() {
+		if !utf8.Valid(key) || !utf8.Valid(value) {
+			return iam.Errorf(iam.InvalidRequest, "The form is not UTF-8.")
+		}
+	}
+	if repeats(form) {
+		return iam.Errorf(iam.InvalidRequest, "The form has a parameter twice.")
+	}
+	return nil
+}
+
+// fewParameters are compared with each other, which for as many as a request needs is quicker than a map.
+const fewParameters = 8
+
+func repeats(form *fasthttp.Args) bool {
+	if form.Len() > fewParameters {
+		seen := make(map[string]bool, form.Len())
+		for key := range form.All() {
+			if seen[string(key)] {
+				return true
+			}
+			seen[string(key)] = true
+		}
+		return false
+	}
+	var seen [fewParameters][]byte
+	n := 0
+	for key := range form.All() {
+		for _, other := range seen[:n] {
+			if bytes.Equal(key, other) {
+				return true
+			}
+		}
+		seen[n] = key
+		n++
+	}
+	return false
 }
 
 func setField(field reflect.Value, name, value string) error {

@@ -110,7 +110,7 @@ func (x *exchange) fail(err error) api.Problem {
 	x.code = code
 	x.http.Response.ResetBody()
 	x.http.SetStatusCode(statusOf(code, x.route.standard))
-	x.noStore() // a refusal is about this moment and this caller
+	noStore(&x.http.Response.Header) // a refusal is about this moment and this caller
 	x.challenge(refusal.Code, code)
 	p := api.Problem{
 		Code: string(code), Description: refusal.Message, Timestamp: time.Now().UTC(),

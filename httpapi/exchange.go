@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"runtime/debug"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -23,6 +24,7 @@ type exchange struct {
 	route    *route
 	id       string // the request's id, as in X-Request-ID
 	start    time.Time
+	now      iam.Time // once this node may answer, which may have taken a while
 	caller   oauth.Caller
 	operator bool
 	from     netip.Addr // who asks, see Server.address
@@ -30,9 +32,32 @@ type exchange struct {
 	code     iam.Code   // of the refusal, if it was one
 	cause    error      // what the log is told and the caller is not
 
-	receipts fsm.Receipts // of what was taken away
+	receipts *fsm.Receipts // of what was taken away; nil where nothing can be
 
 	presented string // the client_id that the caller named, true or not
+
+	form *fasthttp.Args // the parameters of the body, where it is a form
+}
+
+// exchanges are used again: at 50,000 requests a second the collector took a tenth of the processors for them.
+// So nothing may keep one beyond its request.
+var exchanges = sync.Pool{New: func() any { return &exchange{form: new(fasthttp.Args)} }}
+
+func newExchange(ctx *fasthttp.RequestCtx, rt *route) *exchange {
+	x := exchanges.Get().(*exchange)
+	x.http, x.route, x.start = ctx, rt, time.Now()
+	x.operator = ctx.UserValue(operatorMark{}) != nil
+	if rt.denies {
+		x.receipts = new(fsm.Receipts)
+	}
+	return x
+}
+
+func (x *exchange) release() {
+	form := x.form
+	form.Reset()
+	*x = exchange{form: form}
+	exchanges.Put(x)
 }
 
 // operatorMark is the key under which a request that came in over the operator's socket is marked.
@@ -42,13 +67,15 @@ type operatorMark struct{}
 // serve makes the fasthttp handler of a route. It is the one way in: whatever happens inside, the
 // answer has the common headers, and one log line and one count say how it ended.
 func (s *Server) serve(rt *route, h handler) fasthttp.RequestHandler {
-	m := s.metrics.endpoint(rt)
+	m, head := s.metrics.endpoint(rt), commonHead(rt)
 	return func(ctx *fasthttp.RequestCtx) {
 		s.metrics.inFlight.Add(1)
 		defer s.metrics.inFlight.Add(-1)
-		x := &exchange{http: ctx, route: rt, start: time.Now(), operator: ctx.UserValue(operatorMark{}) != nil}
+		head.CopyTo(&ctx.Response.Header)
+		x := newExchange(ctx, rt)
+		defer x.release()
 		x.id, x.from = requestID(ctx), s.address(ctx)
-		x.commonHeaders()
+		x.ownHeaders()
 		x.index = s.Cluster.Applied() // before anything is read
 		s.call(x, h)
 		x.tellIndex()
@@ -70,6 +97,7 @@ func (s *Server) call(x *exchange, h handler) {
 		err = s.settle(x)
 	}
 	if err == nil {
+		x.now = iam.Now()
 		err = h(s, x)
 	}
 	if err != nil {
@@ -156,24 +184,32 @@ var fixedHeaders = [][2][]byte{
 	{[]byte("Content-Security-Policy"), []byte("default-src 'none'; frame-ancestors 'none'")},
 }
 
-func (x *exchange) commonHeaders() {
-	h := &x.http.Response.Header
+// commonHead is what all answers of a route have. It is copied as a whole, which costs a third of what
+// setting one header after the other does.
+func commonHead(rt *route) *fasthttp.ResponseHeader {
+	h := new(fasthttp.ResponseHeader)
+	h.SetNoDefaultContentType(true)
 	for _, kv := range fixedHeaders {
 		h.SetCanonical(kv[0], kv[1])
 	}
-	h.Set(headerRequestID, x.id)
-	if x.route.noStore {
-		x.noStore()
+	if rt.noStore {
+		noStore(h)
 	}
+	return h
+}
+
+func (x *exchange) ownHeaders() {
+	h := &x.http.Response.Header
+	h.Set(headerRequestID, x.id)
 	if x.http.IsTLS() {
 		h.Set(fasthttp.HeaderStrictTransportSecurity, "max-age=31536000; includeSubDomains")
 	}
 }
 
-// noStore keeps the answer out of every cache.
-func (x *exchange) noStore() {
-	x.http.Response.Header.Set(fasthttp.HeaderCacheControl, "no-store")
-	x.http.Response.Header.Set(fasthttp.HeaderPragma, "no-cache")
+// noStore keeps an answer out of every cache.
+func noStore(h *fasthttp.ResponseHeader) {
+	h.Set(fasthttp.HeaderCacheControl, "no-store")
+	h.Set(fasthttp.HeaderPragma, "no-cache")
 }
 
 // ip is the address of who asks; it is not valid for the operator's socket.
@@ -188,9 +224,7 @@ func (x *exchange) origin() fsm.Origin {
 	if ip := x.ip(); ip.IsValid() {
 		o.IP = ip.String()
 	}
-	if x.route.denies {
-		o.Receipts = &x.receipts
-	}
+	o.Receipts = x.receipts
 	return o
 }
 

@@ -1,7 +1,6 @@
 package httpapi
 
 import (
-	"reflect"
 	"sync"
 
 	"github.com/keystone-auth/keystone/api"
@@ -12,17 +11,15 @@ import (
 // together.
 var answers = sync.Pool{New: func() any { b := make([]byte, 0, 1024); return &b }}
 
-var introspectForm = shapeOf(reflect.TypeFor[api.IntrospectRequest]())
-
 // introspect is the hot path: who asks, then one answer from memory, appended and sent. It makes no
 // context of its own: nothing waits here but for the one hash of an imported client secret, which is
 // remembered.
 func (s *Server) introspect(x *exchange) error {
-	var r api.IntrospectRequest
-	if err := x.decode(&r, introspectForm); err != nil {
+	r, err := x.introspection()
+	if err != nil {
 		return err
 	}
-	if err := s.identifyClient(s.life, x, r.ClientID, r.ClientSecret); err != nil {
+	if err := s.identifyClient(s.life, x, r.clientID, r.clientSecret); err != nil {
 		return err
 	}
 	if err := s.OAuth.MayIntrospect(x.caller); err != nil {
@@ -31,15 +28,34 @@ func (s *Server) introspect(x *exchange) error {
 	if err := s.admitIntrospection(x); err != nil {
 		return err
 	}
-	if r.Token == "" {
+	if len(r.token) == 0 {
 		return errNoTokenParameter()
 	}
 	buffer := answers.Get().(*[]byte)
-	*buffer = s.View.Introspect((*buffer)[:0], []byte(r.Token), iam.Now())
+	*buffer = s.View.Introspect((*buffer)[:0], r.token, x.now)
 	x.http.SetContentType(contentJSON)
 	x.http.SetBody(*buffer)
 	answers.Put(buffer)
 	return nil
+}
+
+// introspection is what api.IntrospectRequest is, with a token that dies with the request: copying it twice
+// took a tenth of the whole time.
+type introspection struct {
+	token                  []byte
+	clientID, clientSecret string
+}
+
+func (x *exchange) introspection() (introspection, error) {
+	if isForm, err := x.contentType(); err == nil && isForm {
+		if err := readForm(x.form, x.http.PostBody()); err != nil {
+			return introspection{}, err
+		}
+		return introspection{x.form.Peek("token"), string(x.form.Peek("client_id")), string(x.form.Peek("client_secret"))}, nil
+	}
+	var r api.IntrospectRequest
+	err := x.decode(&r, nil)
+	return introspection{[]byte(r.Token), r.ClientID, r.ClientSecret}, err
 }
 
 // jwks gives the public keys. Caches may keep them for a minute, which is well within the time that a

@@ -20,28 +20,35 @@ type ClientAuth struct {
 }
 
 // AuthenticateClient returns the client if it is who it says. Unknown names and wrong secrets are
-// refused with the same words. A public client has no secret to present, and must not present one.
-func (s *Service) AuthenticateClient(ctx context.Context, a ClientAuth) (iam.Client, error) {
+// refused with the same words. A public client has no secret to present, and must not present one. The
+// client is shared and must not be changed.
+func (s *Service) AuthenticateClient(ctx context.Context, a ClientAuth) (*iam.Client, error) {
 	client, known := s.View.Client(a.ID)
+	if !known {
+		client = &nobody
+	}
 	ok, err := s.proves(ctx, client, a)
 	switch {
 	case err != nil:
-		return iam.Client{}, err
+		return nil, err
 	case !known || !ok:
-		return iam.Client{}, iam.Errorf(iam.InvalidClient, "The client is not known, or its secret is wrong.")
+		return nil, iam.Errorf(iam.InvalidClient, "The client is not known, or its secret is wrong.")
 	case !client.Active:
-		return iam.Client{}, iam.Errorf(iam.ClientDisabled, "The client is disabled.")
+		return nil, iam.Errorf(iam.ClientDisabled, "The client is disabled.")
 	case !allowed(client.AllowedIPs, a.IP):
-		return iam.Client{}, iam.Errorf(iam.Forbidden, "The client may not be used from this address.")
+		return nil, iam.Errorf(iam.Forbidden, "The client may not be used from this address.")
 	}
 	s.uses.add(client.ID, s.Now())
 	return client, nil
 }
 
+// nobody is the client whose client_id is not known: no secret fits it.
+var nobody iam.Client
+
 // proves compares the secret with what the client's row holds. Secrets that Keystone made are random
 // enough for a plain digest; a secret that was imported with a password hash is verified with that
 // once and remembered, or each request of its client would cost a tenth of a second.
-func (s *Service) proves(ctx context.Context, c iam.Client, a ClientAuth) (bool, error) {
+func (s *Service) proves(ctx context.Context, c *iam.Client, a ClientAuth) (bool, error) {
 	digest := secret.DigestOf(a.Secret)
 	if c.Type == iam.Public {
 		return a.Secret == "", nil

@@ -124,7 +124,7 @@ func (s *Service) clientOf(session iam.Session) (*iam.Client, error) {
 	if !known {
 		return nil, iam.Errorf(iam.InvalidClient, "The client is not valid.")
 	}
-	return &client, nil
+	return client, nil
 }
 
 // grantedNow is what was asked for at the login, and perhaps narrower at the refresh, of what the

@@ -94,7 +94,7 @@ func (s *Service) Token(ctx context.Context, r Request) (Answer, error) {
 		if err != nil {
 			return Answer{}, err
 		}
-		req.client = &client
+		req.client = client
 		req.Origin.RequestID = boundTo(client, r.Origin.RequestID)
 	}
 	return grant(ctx, req)
@@ -104,7 +104,7 @@ func (s *Service) Token(ctx context.Context, r Request) (Answer, error) {
 // whoever repeats it: were the client no part of the id, a refresh token that leaked would be good for
 // everybody who sends it with the same idempotency key, though it is bound to the client that was
 // authenticated here (RFC 6749 §6).
-func boundTo(client iam.Client, request iam.ID) iam.ID {
+func boundTo(client *iam.Client, request iam.ID) iam.ID {
 	if request.IsZero() {
 		return request
 	}

@@ -108,7 +108,7 @@ func (h *house) active(raw string) bool {
 
 func (h *house) caller(t *testing.T, raw string) oauth.Caller {
 	t.Helper()
-	claims, err := h.view.Verify(raw, h.Now())
+	claims, err := h.view.Verify([]byte(raw), h.Now())
 	if err != nil {
 		t.Fatal(err)
 	}

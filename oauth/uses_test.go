@@ -88,7 +88,7 @@ func TestUsesAreCountedOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	claims, err := h.view.Verify(a.AccessToken, h.Now())
+	claims, err := h.view.Verify([]byte(a.AccessToken), h.Now())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -26,33 +26,32 @@ type remembered struct {
 // Introspect appends the answer to an introspection of the token (RFC 7662 §2.2) to dst. It keeps
 // neither slice.
 func (v *View) Introspect(dst, raw []byte, now iam.Time) []byte {
+	if t := v.alive(raw, now); t != nil {
+		return append(dst, t.body...)
+	}
+	return append(dst, inactive...)
+}
+
+// Verify returns what a bearer token says if it is genuine, alive and not revoked; raw is not kept. The
+// claims are shared and must not be changed. The error is an *iam.Error with code InvalidToken.
+func (v *View) Verify(raw []byte, now iam.Time) (*token.Claims, error) {
+	if t := v.alive(raw, now); t != nil {
+		return t.claims, nil
+	}
+	return nil, errInvalid()
+}
+
+// alive returns what is known of a token that is genuine, alive and not revoked, and nil of every other.
+func (v *View) alive(raw []byte, now iam.Time) *remembered {
 	m := v.memory.Load()
 	t := v.recall(raw)
 	if t == nil {
-		if t = v.learn(m, string(raw), now); t == nil {
-			return append(dst, inactive...)
-		}
+		t = v.learn(m, string(raw), now)
 	}
-	if now.Unix() >= t.claims.ExpiresAt || m.dead(t.claims) {
-		return append(dst, inactive...)
+	if t == nil || now.Unix() >= t.claims.ExpiresAt || m.dead(t.claims) {
+		return nil
 	}
-	return append(dst, t.body...)
-}
-
-// Verify returns what a bearer token says if it is genuine, alive and not revoked. The claims are
-// shared and must not be changed. The error is an *iam.Error with code InvalidToken.
-func (v *View) Verify(raw string, now iam.Time) (*token.Claims, error) {
-	m := v.memory.Load()
-	t := v.recall([]byte(raw))
-	if t == nil {
-		if t = v.learn(m, raw, now); t == nil {
-			return nil, errInvalid()
-		}
-	}
-	if now.Unix() >= t.claims.ExpiresAt || m.dead(t.claims) {
-		return nil, errInvalid()
-	}
-	return t.claims, nil
+	return t
 }
 
 func errInvalid() error {

@@ -17,7 +17,7 @@ type memory struct {
 	epoch    iam.Epoch
 	rows     map[string]iam.Key // every key row, from which keys is made
 	keys     *token.KeySet
-	clients  *xsync.Map[string, iam.Client]
+	clients  *xsync.Map[string, *iam.Client]
 
 	tokens    *xsync.Map[string, struct{}] // jti
 	sessions  *xsync.Map[iam.ID, struct{}]
@@ -41,7 +41,7 @@ func (k cut) kills(c *token.Claims) bool {
 func newMemory() *memory {
 	return &memory{
 		rows: map[string]iam.Key{}, keys: new(token.KeySet),
-		clients: xsync.NewMap[string, iam.Client](),
+		clients: xsync.NewMap[string, *iam.Client](),
 		tokens:  xsync.NewMap[string, struct{}](), sessions: xsync.NewMap[iam.ID, struct{}](),
 		users: xsync.NewMap[string, int64](), byClients: xsync.NewMap[string, cut](),
 	}
@@ -57,7 +57,7 @@ func (m *memory) take(row any, deleted bool) (rebuild bool) {
 		if deleted {
 			m.clients.Delete(r.ClientID)
 		} else {
-			m.clients.Store(r.ClientID, r)
+			m.clients.Store(r.ClientID, &r)
 		}
 	case iam.Key:
 		if deleted {

@@ -89,8 +89,8 @@ func (v *View) Keys() *token.KeySet { return v.memory.Load().keys }
 // JWKS returns the public keys as a JWK Set (RFC 7517 §5).
 func (v *View) JWKS(now iam.Time) []byte { return v.memory.Load().keys.JWKS(now) }
 
-// Client returns the client that presents that client_id.
-func (v *View) Client(clientID string) (iam.Client, bool) {
+// Client returns the client that presents that client_id. It is shared and must not be changed.
+func (v *View) Client(clientID string) (*iam.Client, bool) {
 	return v.memory.Load().clients.Load(clientID)
 }
 

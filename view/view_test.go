@@ -61,7 +61,7 @@ func (f *fixture) issue(t testing.TB, change func(*token.Claims)) string {
 }
 
 func (f *fixture) active(raw string) bool {
-	_, err := f.view.Verify(raw, f.Now())
+	_, err := f.view.Verify([]byte(raw), f.Now())
 	body := string(f.view.Introspect(nil, []byte(raw), f.Now()))
 	if (err == nil) != (body != `{"active":false}`) {
 		panic("Verify and Introspect disagree: " + body)
@@ -125,7 +125,7 @@ func TestReloadKeepsWhatWasRevoked(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := again.Verify(raw, f.Now()); err == nil {
+	if _, err := again.Verify([]byte(raw), f.Now()); err == nil {
 		t.Error("a revoked token is active after a restart")
 	}
 }
