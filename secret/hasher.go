@@ -4,7 +4,9 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/subtle"
+	"errors"
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -26,6 +28,11 @@ type HasherConfig struct {
 	Params  Params // of new hashes; DefaultParams
 	Workers int    // hashes computed at once; GOMAXPROCS
 	Queue   int    // callers that may wait beyond those; 32 for each worker
+	// Program is how a process is started that calls ServeHashes. Each worker has one, which stands back
+	// behind everything else on the machine. None: hashes are computed in this process.
+	Program []string
+	// Fallback is told, once, why hashes are computed in this process although there is a Program.
+	Fallback func(error)
 }
 
 // Hasher hashes and verifies passwords. Every call takes 64 MiB and a processor for a tenth of a
@@ -39,6 +46,9 @@ type Hasher struct {
 	line    chan struct{} // full when as many callers wait for that as may
 	nobody  phcHash
 	refused atomic.Uint64
+
+	helpers  *helpers // nil: hashes are computed here
+	fallback func(error)
 }
 
 // HasherStats is how busy a [Hasher] is.
@@ -68,6 +78,17 @@ func NewHasher(c HasherConfig) *Hasher {
 		workers: make(chan struct{}, c.Workers),
 		heavy:   make(chan struct{}, 1),
 		line:    make(chan struct{}, 1+mostHeavyWaiting),
+	}
+	if len(c.Program) > 0 {
+		h.helpers = &helpers{program: c.Program}
+		once := new(sync.Once)
+		h.fallback = func(err error) {
+			once.Do(func() {
+				if c.Fallback != nil {
+					c.Fallback(err)
+				}
+			})
+		}
 	}
 	h.nobody = h.fresh()
 	_, _ = rand.Read(h.nobody.sum) // the hash of no password at all
@@ -161,7 +182,28 @@ func (h *Hasher) run(ctx context.Context, job phcHash, password string) ([]byte,
 		return nil, err
 	}
 	defer func() { <-h.workers }()
-	return job.derive(password), nil
+	return h.derive(job, password)
+}
+
+// derive computes a hash in a helper, and here where none can be started: logins that slow others down are
+// better than none. A hash on which a helper died is not tried here: it may have taken too much memory.
+func (h *Hasher) derive(job phcHash, password string) ([]byte, error) {
+	if h.helpers == nil {
+		return job.derive(password), nil
+	}
+	sum, err := h.helpers.derive(job, password)
+	if errors.Is(err, errNoHelper) {
+		h.fallback(err)
+		return job.derive(password), nil
+	}
+	return sum, err
+}
+
+// Close ends the processes that compute hashes. Hashes can still be computed after it.
+func (h *Hasher) Close() {
+	if h.helpers != nil {
+		h.helpers.close()
+	}
 }
 
 // admit takes a place in room if there is one.

@@ -102,6 +102,7 @@ type Node struct {
 	failed    chan error  // of a listener that broke
 	audit     *audit.Log
 	mailer    *login.Mailer
+	hasher    *secret.Hasher
 	tokens    *oauth.Service
 	uses      func() // ends the recording of clients' uses and waits for it
 }
@@ -236,7 +237,11 @@ const stewardEvery = 5 * time.Second
 // api makes the services and the HTTP interface over them.
 func (n *Node) api(memory *view.View, sealer *secret.Sealer) *httpapi.Server {
 	c := n.config
+	c.Hasher.Fallback = func(err error) {
+		c.Logger.Warn("password hashes are computed in this process, and logins slow everything else down", "error", err)
+	}
 	hasher := secret.NewHasher(c.Hasher)
+	n.hasher = hasher
 	people := &login.Service{
 		Store: n.store, Proposer: n.proposals, Hasher: hasher, Policy: c.Policy, Lockout: c.Lockout, CatchUp: n.cluster.CatchUp, Now: iam.Now,
 		Mailer: n.startMailer(), Links: c.Links,
@@ -326,6 +331,9 @@ func (n *Node) Close(ctx context.Context) error {
 	}
 	if n.mailer != nil {
 		n.mailer.Close()
+	}
+	if n.hasher != nil {
+		n.hasher.Close()
 	}
 	if n.tally != nil {
 		n.tally.Close()
