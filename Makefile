@@ -22,7 +22,7 @@ GO_TEST := CGO_ENABLED=1 go test -race -tags $(TAGS)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test lint fmt docs fuzz torture openapi-lint clean need-go need-cc
+.PHONY: help run build test bench lint fmt docs fuzz torture openapi-lint clean need-go need-cc
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ build: need-go ## Build the static binary bin/keystone
 test: lint need-cc ## Vet, lint and run all tests with the race detector
 	$(GO_TEST) -timeout 14m ./...
 	go test -tags $(TAGS) -timeout 14m ./httpapi ./lease # once more, to hold answers against the OpenAPI document, and for more worlds
+
+bench: build ## Measure Keystone against the limits of this machine; options go into ARGS="--rounds 7"
+	./bin/keystone bench limits --report bin/bench $(ARGS)
 
 lint: need-go ## Vet the code and run the linters, the check of the formatting among them
 	go vet -tags $(TAGS) ./...

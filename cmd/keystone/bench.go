@@ -35,7 +35,7 @@ type benchOptions struct {
 }
 
 func benchCommand() *cobra.Command {
-	commands := []*cobra.Command{benchCompareCommand(), benchLimitsCommand(), benchBareCommand()}
+	commands := []*cobra.Command{benchCompareCommand(), benchLimitsCommand(), benchGrowthCommand(), benchBareCommand()}
 	for _, s := range bench.Scenarios() {
 		commands = append(commands, scenarioCommand(s))
 	}

@@ -1,13 +1,11 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"syscall"
 	"time"
 
@@ -66,15 +64,8 @@ func runLimits(cmd *cobra.Command, o limits.Options, report string) error {
 		return failure
 	}
 	if report != "" {
-		text, err := json.MarshalIndent(rows, "", "  ")
-		if err == nil {
-			err = os.MkdirAll(report, 0o755) //nolint:gosec // figures are for everybody
-		}
-		if err == nil {
-			err = os.WriteFile(filepath.Join(report, "limits.json"), append(text, '\n'), 0o644) //nolint:gosec // as above
-		}
-		if err != nil {
-			return fmt.Errorf("the report cannot be written: %w", err)
+		if err := saveFigures(report, map[string]any{"limits.json": rows}); err != nil {
+			return err
 		}
 	}
 	var lines []table.Row

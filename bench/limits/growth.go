@@ -1,0 +1,89 @@
+package limits
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/keystone-auth/keystone/bench"
+)
+
+// Curve shows how something grows with something else.
+type Curve struct {
+	Name   string       `json:"name"`
+	Title  string       `json:"title"`
+	X      string       `json:"x"`
+	Y      string       `json:"y"`
+	Points [][2]float64 `json:"points"`
+}
+
+// SVG draws the curve, as a file of its own.
+func (c *Curve) SVG() string {
+	return bench.Chart{Title: c.Title, X: c.X, Y: c.Y, LogX: true, Lines: []bench.Line{{Name: c.Y, Points: c.Points}}}.SVG()
+}
+
+// curve is how one comes about: a figure for each size up to the largest.
+type curve struct {
+	name, title, x, y string
+	sizes             []int
+	measure           func(ctx context.Context, l *lab, size int) (float64, error)
+}
+
+var curves = []curve{
+	{
+		"tokens", "Introspection by distinct tokens", "distinct tokens", "introspections a second", decades(1_000_000), growTokens,
+	},
+	{
+		"writes", "Refreshes by concurrency", "in flight", "refreshes a second", []int{1, 2, 4, 8, 16, 32, 64, 128, 256}, growWrites,
+	},
+}
+
+func decades(most int) (sizes []int) {
+	for size := 1; size <= most; size *= 10 {
+		sizes = append(sizes, size)
+	}
+	return sizes
+}
+
+// Grow measures every curve up to a largest number of tokens and users.
+func Grow(ctx context.Context, o Options, most int) (all []Curve, err error) {
+	lab, err := openLab(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, lab.close()) }()
+	for _, c := range curves {
+		grown := Curve{Name: c.name, Title: c.title, X: c.x, Y: c.y}
+		for _, size := range c.sizes {
+			if size > most {
+				break
+			}
+			o.Say(fmt.Sprintf("%s: %d", c.title, size))
+			var figures []float64
+			for range o.Rounds {
+				figure, err := c.measure(ctx, lab, size)
+				if err != nil {
+					return nil, fmt.Errorf("%s, %d: %w", c.title, size, err)
+				}
+				figures = append(figures, figure)
+			}
+			grown.Points = append(grown.Points, [2]float64{float64(size), bench.SpreadOf(figures).Median})
+		}
+		all = append(all, grown)
+	}
+	return all, nil
+}
+
+// growTokens asks about each of so many tokens, all of which were seen before if the node remembers so many.
+func growTokens(ctx context.Context, l *lab, size int) (float64, error) {
+	p := l.plan()
+	p.Tokens = size
+	p.Warmup += l.options.Duration * 2 // first sight of them costs a signature each
+	return throughput(ctx, l.cluster(1), "introspect", "introspect", p)
+}
+
+func growWrites(ctx context.Context, l *lab, size int) (float64, error) {
+	p := l.plan()
+	p.Connections = size
+	return throughput(ctx, l.cluster(len(l.nodes)), "refresh", "refresh", p)
+}
