@@ -36,6 +36,7 @@ func TestFullDisk(t *testing.T) {
 	over.Store(true)
 	free()
 	<-done
+	m.do(&RevokeToken{Jti: "last"})
 	if m.fsm.Stuck() || m.fatal != nil || m.fsm.Applied() <= at {
 		t.Errorf("it did not go on: stuck %t at %d of %d, %v", m.fsm.Stuck(), m.fsm.Applied(), at, m.fatal)
 	}
