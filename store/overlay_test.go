@@ -36,7 +36,8 @@ type layered struct {
 var neighbours = []string{"roles", "roles_by_name", "roles_by_scope"}
 
 func newLayered(t *testing.T, seed uint64) *layered {
-	l := &layered{T: t, random: rand.New(rand.NewPCG(seed, 0)), path: filepath.Join(t.TempDir(), "state.db"), now: map[string]model{}}
+	path := filepath.Join(t.TempDir(), "state.db")
+	l := &layered{T: t, random: rand.New(rand.NewPCG(seed, 0)), path: path, now: map[string]model{}}
 	for _, name := range neighbours {
 		l.now[name] = model{}
 	}
