@@ -38,7 +38,6 @@ type FSM struct {
 	applied atomic.Uint64 // published after the state and the commit hook
 	time    atomic.Int64  // of the state, as of the last entry
 	hashes  hashRing
-	stuck   atomic.Bool   // the disk is full
 	stopped chan struct{} // closed by Stop
 
 	stopOnce sync.Once
@@ -59,6 +58,7 @@ func New(c Config) (*FSM, error) {
 		return nil, err
 	}
 	f := &FSM{Config: c, advance: make(chan struct{}), stopped: make(chan struct{})}
+	c.Store.OnBroken(func(err error) { c.Fatal(fmt.Errorf("this node cannot keep its state and stops: %w", err)) })
 	f.applied.Store(meta.Index)
 	f.time.Store(int64(meta.Time))
 	f.hashes.add(meta.Index, meta.Hash)
@@ -120,10 +120,8 @@ func (f *FSM) update(fn func(*store.Tx) error) ([]store.Change, error) {
 	for {
 		changes, err := f.Store.Update(fn)
 		if !store.IsFull(err) {
-			f.stuck.Store(false)
 			return changes, err
 		}
-		f.stuck.Store(true)
 		if !store.WaitForRoom(f.stopped) {
 			runtime.Goexit() // as if the process had ended here: the entries are applied at the next start
 		}
@@ -131,7 +129,7 @@ func (f *FSM) update(fn func(*store.Tx) error) ([]store.Change, error) {
 }
 
 // Stuck tells whether the state machine stands still because the disk is full.
-func (f *FSM) Stuck() bool { return f.stuck.Load() }
+func (f *FSM) Stuck() bool { return f.Store.Full() }
 
 // Stop ends a state machine that stands still. Nothing is applied after it.
 func (f *FSM) Stop() { f.stopOnce.Do(func() { close(f.stopped) }) }

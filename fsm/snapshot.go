@@ -16,15 +16,21 @@ import (
 )
 
 // The state file is its own snapshot: it is on disk, synced, and says in itself which log index it
-// stands for. So taking a snapshot writes nothing, and only sending one to a node that fell far
+// stands for. So taking a snapshot brings it up to date and writes nothing else, and only sending one to a node that fell far
 // behind makes a copy. A received copy is proven whole and stamped with its place in the log before
 // it takes the state's place in one rename.
 
 // liveSnapshot is the name under which raft knows the state file.
 const liveSnapshot = "state"
 
-// Snapshot implements raft.FSM. There is nothing to write: see above.
-func (f *FSM) Snapshot() (raft.FSMSnapshot, error) { return emptySnapshot{}, nil }
+// Snapshot implements raft.FSM. There is nothing to write but what is not in the file yet: raft may remove the
+// log up to here when it has returned.
+func (f *FSM) Snapshot() (raft.FSMSnapshot, error) {
+	if err := f.Store.Flush(); err != nil {
+		return nil, err
+	}
+	return emptySnapshot{}, nil
+}
 
 type emptySnapshot struct{}
 
@@ -49,9 +55,10 @@ func NewSnapshots(s *store.Store, dir string) (*Snapshots, error) {
 	return &Snapshots{store: s, dir: dir}, nil
 }
 
-// List implements raft.SnapshotStore.
+// List implements raft.SnapshotStore. It is about what is in the file for good, for raft relies on it after a
+// crash too.
 func (s *Snapshots) List() ([]*raft.SnapshotMeta, error) {
-	meta, err := s.store.Meta()
+	meta, err := s.store.Flushed()
 	if err != nil || meta.Index == 0 {
 		return nil, err
 	}

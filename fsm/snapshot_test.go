@@ -67,6 +67,9 @@ func TestList(t *testing.T) {
 	m.deliver(&raft.Log{Index: 2, Term: 1, Type: raft.LogConfiguration, Data: raft.EncodeConfiguration(configuration)})
 	m.index = 6
 	m.do(&RevokeToken{Jti: "j"})
+	if _, err := m.fsm.Snapshot(); err != nil { // or what is listed may be of a moment before
+		t.Fatal(err)
+	}
 	all, err := s.List()
 	want := []*raft.SnapshotMeta{{
 		Version: raft.SnapshotVersionMax, ID: liveSnapshot, Index: 7, Term: 1, Configuration: configuration, ConfigurationIndex: 2,

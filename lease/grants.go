@@ -88,13 +88,15 @@ func (g *Grants) Renew(now Stamp, from string, r Request, applied uint64, all []
 	}
 	m := g.member(from)
 	m.echo, m.aware = max(m.echo, r.Echo), max(m.aware, r.Applied)
-	reply := Reply{Term: g.term, Sent: r.Sent, Stamp: now, Required: applied}
+	// A node that was killed may have lost what it had applied, while the books say that it is aware of it.
+	required := max(applied, m.aware)
+	reply := Reply{Term: g.term, Sent: r.Sent, Stamp: now, Required: required}
 	lasts := min(g.config.Length, now.Until(g.own(now, all)))
 	if !g.ready || m.barred || lasts <= 0 {
 		return reply, true
 	}
 	reply.Lasts = lasts
-	m.record(now, grant{required: applied, until: now.Plus(g.config.AtMost(lasts))})
+	m.record(now, grant{required: required, until: now.Plus(g.config.AtMost(lasts))})
 	return reply, true
 }
 

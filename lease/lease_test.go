@@ -100,3 +100,22 @@ func TestDistrust(t *testing.T) {
 		t.Error("a new stamp does not count")
 	}
 }
+
+// TestGrantAfterAKill: a node that was killed comes back with an older state than the one that it was known to
+// have. Nobody waits for it any more where that one is wanted, so it must not answer before it is there again, also
+// while the leader's own state is behind.
+func TestGrantAfterAKill(t *testing.T) {
+	g := lease.NewGrants(lease.Config{Length: time.Second, Margin: 0.1}, "a")
+	all := []lease.Member{{ID: "a", Voter: true}, {ID: "b", Voter: true}}
+	g.Lead(5, second)
+	g.Ready(5)
+	for _, applied := range []uint64{10, 4} {
+		reply, ok := g.Renew(4*second, "b", lease.Request{Term: 5, Echo: 4 * second, Applied: applied}, 7, all)
+		if !ok || reply.Lasts == 0 || reply.Required != 10 {
+			t.Errorf("a node that is at %d gets %+v, %t; want what counts from 10 on", applied, reply, ok)
+		}
+	}
+	if waiting, ok := g.Unaware(5, 4*second, 10, all); !ok || len(waiting) > 0 {
+		t.Errorf("a fence waits for %v, %t", waiting, ok)
+	}
+}

@@ -16,7 +16,7 @@ import (
 // AuditRange returns the sequence numbers of the oldest and the newest audit entry; both are 0 where
 // there is none. There are no gaps between the two.
 func (r *Reader) AuditRange() (first, last uint64) {
-	c := r.tx.Bucket([]byte(audit.bucket)).Cursor()
+	c := r.bucket(audit.bucket).cursor()
 	if k, _ := c.First(); len(k) == 8 {
 		first = binary.BigEndian.Uint64(k)
 	}
@@ -34,7 +34,7 @@ func (r *Reader) AuditEntry(sequence uint64) (iam.AuditEntry, bool) {
 // WalkAudit calls fn with the audit entries from that sequence number on, in order or back to the oldest,
 // until it returns false.
 func (r *Reader) WalkAudit(from uint64, back bool, fn func(iam.AuditEntry) bool) {
-	c := r.tx.Bucket([]byte(audit.bucket)).Cursor()
+	c := r.bucket(audit.bucket).cursor()
 	k, data := c.Seek(sequenceKey(from))
 	step := c.Next
 	if back {
@@ -69,7 +69,7 @@ func (r *Reader) Checkpoints(after uint64, most int) []iam.AuditCheckpoint {
 
 // LastCheckpoint returns the checkpoint of the newest entry that has one.
 func (r *Reader) LastCheckpoint() (iam.AuditCheckpoint, bool) {
-	k, _ := r.tx.Bucket([]byte(checkpoints.bucket)).Cursor().Last()
+	k, _ := r.bucket(checkpoints.bucket).cursor().Last()
 	if k == nil {
 		return iam.AuditCheckpoint{}, false
 	}
@@ -91,8 +91,8 @@ func (tx *Tx) TrimAudit(upTo uint64) {
 
 // upTo returns the keys of a bucket up to that sequence number. They are taken first, because a cursor
 // does not bear the deletion of what it stands on.
-func (tx *Tx) upTo(bucket string, sequence uint64) (keys [][]byte) {
-	c := tx.tx.Bucket([]byte(bucket)).Cursor()
+func (tx *Tx) upTo(name string, sequence uint64) (keys [][]byte) {
+	c := tx.bucket(name).cursor()
 	last := sequenceKey(sequence)
 	for k, _ := c.First(); k != nil && bytes.Compare(k, last) <= 0; k, _ = c.Next() {
 		keys = append(keys, bytes.Clone(k))
@@ -106,8 +106,8 @@ func (tx *Tx) upTo(bucket string, sequence uint64) (keys [][]byte) {
 func (s *Store) VerifyAudit(signed func(iam.AuditCheckpoint) error) (*iam.AuditChain, error) {
 	chain := &iam.AuditChain{Signed: signed}
 	return chain, s.View(func(r *Reader) error {
-		var meta Meta
-		if err := readMeta(r.tx, &meta); err != nil {
+		meta, err := r.meta()
+		if err != nil {
 			return err
 		}
 		return r.followAudit(chain, meta)
@@ -117,7 +117,7 @@ func (s *Store) VerifyAudit(signed func(iam.AuditCheckpoint) error) (*iam.AuditC
 // followAudit reads what lies in the file, whatever that is. A row must be the very bytes that Keystone
 // would write: what decoding passes over could otherwise be changed unseen.
 func (r *Reader) followAudit(chain *iam.AuditChain, meta Meta) error {
-	err := r.tx.Bucket([]byte(checkpoints.bucket)).ForEach(func(k, data []byte) error {
+	err := r.bucket(checkpoints.bucket).each(func(k, data []byte) error {
 		var c iam.AuditCheckpoint
 		if Decode(data, &c) != nil || !bytes.Equal(Encode(c), data) || !bytes.Equal(sequenceKey(c.Sequence), k) {
 			return &iam.AuditBreak{Sequence: sequenceOf(k), What: "its checkpoint was changed and cannot be read"}
@@ -128,7 +128,7 @@ func (r *Reader) followAudit(chain *iam.AuditChain, meta Meta) error {
 	if err != nil {
 		return err
 	}
-	err = r.tx.Bucket([]byte(audit.bucket)).ForEach(func(k, data []byte) error {
+	err = r.bucket(audit.bucket).each(func(k, data []byte) error {
 		var e iam.AuditEntry
 		switch {
 		case Decode(data, &e) != nil || !bytes.Equal(Encode(e), data):
@@ -166,8 +166,8 @@ func OpenReadOnly(path string) (*Store, error) {
 		return nil, fmt.Errorf("the state file %s cannot be opened: %w", path, err)
 	}
 	err = db.View(func(tx *bolt.Tx) error {
-		var meta Meta
-		if err := readMeta(tx, &meta); err != nil {
+		meta, err := fileMeta(tx)
+		if err != nil {
 			return err
 		}
 		if meta.Format > Format {
@@ -178,5 +178,5 @@ func OpenReadOnly(path string) (*Store, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("%s: %w", path, err), db.Close())
 	}
-	return &Store{path: path, db: db}, nil
+	return newStore(path, db), nil
 }

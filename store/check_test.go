@@ -14,6 +14,7 @@ import (
 // plant writes, or with a nil value deletes, behind the back of the tables.
 func plant(t *testing.T, s *Store, bucket string, key, value []byte) {
 	t.Helper()
+	flush(t, s)
 	err := s.db.Update(func(tx *bolt.Tx) error {
 		b := tx.Bucket([]byte(bucket))
 		if value == nil {

@@ -4,15 +4,13 @@ import (
 	"bytes"
 	"fmt"
 
-	bolt "go.etcd.io/bbolt"
-
 	"github.com/keystone-auth/keystone/iam"
 )
 
 // CountUsersWithRole counts the holders of the role up to most, without reading their rows.
 func (r *Reader) CountUsersWithRole(role iam.ID, most int) int {
 	n := 0
-	c := r.tx.Bucket([]byte("users_by_role")).Cursor()
+	c := r.bucket("users_by_role").cursor()
 	for k, _ := c.Seek(role[:]); k != nil && bytes.HasPrefix(k, role[:]) && n < most; k, _ = c.Next() {
 		n++
 	}
@@ -29,8 +27,8 @@ type Counts struct {
 // Counts counts rows. Of users it looks at one member of each row, which takes most of a second for a
 // million of them, so callers remember what it found.
 func (r *Reader) Counts() (c Counts) {
-	var meta Meta
-	if err := readMeta(r.tx, &meta); err != nil {
+	meta, err := r.meta()
+	if err != nil {
 		r.fail(err)
 		return c
 	}
@@ -48,15 +46,15 @@ func (r *Reader) Counts() (c Counts) {
 	} {
 		*t.into = int(meta.Rows[t.bucket])
 	}
-	c.Bytes = r.tx.Size()
-	if err := countActive(r.tx, &c.ActiveUsers); err != nil {
+	c.Bytes = r.file.Size()
+	if err := countActive(r, &c.ActiveUsers); err != nil {
 		r.fail(err)
 	}
 	return c
 }
 
-func countActive(tx *bolt.Tx, n *int) error {
-	return tx.Bucket([]byte(users.bucket)).ForEach(func(_, data []byte) error {
+func countActive(r *Reader, n *int) error {
+	return r.bucket(users.bucket).each(func(_, data []byte) error {
 		var user struct {
 			Active bool `cbor:"9,keyasint"`
 		}

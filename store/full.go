@@ -18,13 +18,20 @@ func IsFull(err error) bool {
 	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
 }
 
-// roomPause is between two tries to write to a disk that is full. Each one that fails costs a walk over the
-// whole file.
-const roomPause = 500 * time.Millisecond
+const (
+	// roomPause is between two tries to write to a disk that is full. Each one that fails costs a walk over the
+	// whole file.
+	roomPause = 500 * time.Millisecond
+	// askPause is between two looks at whether such a try has found room, which cost nothing.
+	askPause = 20 * time.Millisecond
+)
 
-// WaitForRoom waits before a write to a full disk is tried again, and returns false when stop was closed.
-func WaitForRoom(stop <-chan struct{}) bool {
-	timer := time.NewTimer(roomPause)
+// WaitForRoom waits before an Update that found a full disk is tried again, and returns false when stop was
+// closed.
+func WaitForRoom(stop <-chan struct{}) bool { return wait(askPause, stop) }
+
+func wait(pause time.Duration, stop <-chan struct{}) bool {
+	timer := time.NewTimer(pause)
 	defer timer.Stop()
 	select {
 	case <-timer.C:

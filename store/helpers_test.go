@@ -5,7 +5,6 @@ import (
 	"path/filepath"
 	"testing"
 
-	bolt "go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
 
 	"github.com/keystone-auth/keystone/iam"
@@ -63,13 +62,16 @@ func id(n byte) iam.ID { return iam.ID{15: n} }
 // entries counts the keys of a bucket.
 func entries(t *testing.T, s *Store, bucket string) (n int) {
 	t.Helper()
-	err := s.db.View(func(tx *bolt.Tx) error {
-		return tx.Bucket([]byte(bucket)).ForEach(func(_, _ []byte) error { n++; return nil })
-	})
-	if err != nil {
+	view(t, s, func(r *Reader) { n = r.bucket(bucket).count() })
+	return n
+}
+
+// flush has everything in the file, and nothing over it.
+func flush(t *testing.T, s *Store) {
+	t.Helper()
+	if err := s.Flush(); err != nil {
 		t.Fatal(err)
 	}
-	return n
 }
 
 func user(n byte, name string, roles ...iam.ID) iam.User {

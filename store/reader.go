@@ -1,17 +1,16 @@
 package store
 
-import (
-	bolt "go.etcd.io/bbolt"
-
-	"github.com/keystone-auth/keystone/iam"
-)
+import "github.com/keystone-auth/keystone/iam"
 
 // Reader looks at one consistent state. Its answers are copies. A row that cannot be read counts as
 // missing, and makes the surrounding View or Update fail.
 type Reader struct {
-	tx  *bolt.Tx
+	stack
 	err error
 }
+
+// meta is how far the state has come that this Reader sees.
+func (r *Reader) meta() (Meta, error) { return decodeMeta(r.bucket(metaBucket).get(metaKey)) }
 
 func (r *Reader) fail(err error) {
 	if r.err == nil {
@@ -153,7 +152,7 @@ func (r *Reader) Epoch() (iam.Epoch, bool) { return epoch.get(r, []byte("epoch")
 // and settings, in this order.
 func (r *Reader) EachHot(fn func(row any)) {
 	for _, t := range []anyTable{&revocations, &keys, &clients, &settings, &epoch} {
-		if err := t.each(r.tx, fn); err != nil {
+		if err := t.each(r, fn); err != nil {
 			r.fail(err)
 		}
 	}
@@ -162,7 +161,7 @@ func (r *Reader) EachHot(fn func(row any)) {
 // HasExpired tells whether a row's time ended before that instant.
 func (r *Reader) HasExpired(before iam.Time) bool {
 	for _, t := range tables {
-		if t.expired(r.tx, timeKey(before)) {
+		if t.expired(r, timeKey(before)) {
 			return true
 		}
 	}

@@ -10,8 +10,8 @@ type Stats struct {
 // Stats looks at the file without reading any row.
 func (s *Store) Stats() (stats Stats, err error) {
 	err = s.View(func(r *Reader) error {
-		db := r.tx.DB().Stats()
-		stats = Stats{Bytes: r.tx.Size(), FreePages: db.FreePageN + db.PendingPageN, Readers: db.OpenTxN - 1}
+		db := r.file.DB().Stats()
+		stats = Stats{Bytes: r.file.Size(), FreePages: db.FreePageN + db.PendingPageN, Readers: db.OpenTxN - 1}
 		return nil
 	})
 	return stats, err

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -50,11 +51,30 @@ type Change struct {
 	Deleted bool
 }
 
-// Store is the state on disk. It is safe for concurrent use.
+// Store is the state on disk, with what is on its way there. It is safe for concurrent use. Of its locks flushing
+// is taken first, then mu, then writing.
 type Store struct {
 	path string
 	mu   sync.RWMutex // held by every transaction for its whole life, and for writing while the file is replaced
 	db   *bolt.DB
+
+	state    atomic.Pointer[state]
+	writing  sync.Mutex // held by who publishes a state
+	room     *sync.Cond // of writing: what was frozen is in the file, or is not getting there
+	flushing sync.Mutex // held while the file changes
+	onBroken func(error)
+
+	dirty   chan struct{} // something waits for the flusher
+	closing chan struct{}
+	ended   sync.WaitGroup // of the flusher
+	once    sync.Once      // of Close
+}
+
+func newStore(path string, db *bolt.DB) *Store {
+	s := &Store{path: path, db: db, dirty: make(chan struct{}, 1), closing: make(chan struct{})}
+	s.room = sync.NewCond(&s.writing)
+	s.state.Store(&state{active: newLayer()})
+	return s
 }
 
 // Open opens the file and makes it when it is missing.
@@ -63,7 +83,9 @@ func Open(path string) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Store{path: path, db: db}, nil
+	s := newStore(path, db)
+	s.ended.Go(s.keepFlushed)
+	return s, nil
 }
 
 func openFile(path string) (*bolt.DB, error) {
@@ -116,7 +138,7 @@ func CheckWhole(path string) error {
 // prepare makes the buckets of a new file and refuses a file that this build does not understand.
 func prepare(db *bolt.DB) error {
 	var meta Meta
-	err := db.View(func(tx *bolt.Tx) error { return readMeta(tx, &meta) })
+	err := db.View(func(tx *bolt.Tx) (err error) { meta, err = fileMeta(tx); return err })
 	switch {
 	case err != nil:
 		return err
@@ -136,7 +158,7 @@ func prepare(db *bolt.DB) error {
 				}
 			}
 		}
-		return writeMeta(tx, Meta{Format: Format})
+		return tx.Bucket([]byte(metaBucket)).Put(metaKey, Encode(Meta{Format: Format}))
 	})
 }
 
@@ -153,33 +175,45 @@ func complete(tx *bolt.Tx) error {
 	return nil
 }
 
-func readMeta(tx *bolt.Tx, meta *Meta) error {
+// metaKey is the one key of the bucket of Meta.
+var metaKey = []byte("state")
+
+// fileMeta is the Meta of what is in the file.
+func fileMeta(tx *bolt.Tx) (Meta, error) {
 	b := tx.Bucket([]byte(metaBucket))
 	if b == nil {
-		return nil
+		return Meta{}, nil
 	}
-	data := b.Get([]byte("state"))
-	if data == nil {
-		return nil
-	}
-	if err := Decode(data, meta); err != nil {
-		return fmt.Errorf("the state's header cannot be read: %w", err)
-	}
-	return nil
+	return decodeMeta(b.Get(metaKey))
 }
 
-func writeMeta(tx *bolt.Tx, meta Meta) error {
-	return tx.Bucket([]byte(metaBucket)).Put([]byte("state"), Encode(meta))
+func decodeMeta(data []byte) (meta Meta, err error) {
+	if data == nil {
+		return meta, nil
+	}
+	if err := Decode(data, &meta); err != nil {
+		return meta, fmt.Errorf("the state's header cannot be read: %w", err)
+	}
+	return meta, nil
 }
 
 // Path returns the file's name.
 func (s *Store) Path() string { return s.path }
 
-// Close waits for the transactions that are open and closes the file.
-func (s *Store) Close() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.db.Close()
+// Close waits for the transactions that are open, brings the file up to date and closes it. A disk that is full
+// is no error: the log leads on from where the file stands.
+func (s *Store) Close() (err error) {
+	s.once.Do(func() {
+		close(s.closing)
+		s.ended.Wait()
+		if err = s.Flush(); IsFull(err) {
+			err = nil
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		err = errors.Join(err, s.db.Close())
+	})
+	return err
 }
 
 // View calls fn with a consistent view of the state. The Reader dies when fn returns; the rows that
@@ -187,88 +221,118 @@ func (s *Store) Close() error {
 func (s *Store) View(fn func(*Reader) error) error {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return s.db.View(func(tx *bolt.Tx) error {
-		r := &Reader{tx: tx}
-		if err := fn(r); err != nil {
-			return err
-		}
-		return r.err
-	})
+	now, file, err := s.begin()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = file.Rollback() }()
+	r := &Reader{stack: now.over(file)}
+	if err := fn(r); err != nil {
+		return err
+	}
+	return r.err
 }
 
-// Update calls fn with a writer and commits what it did together with its Meta; fn's error, or one
-// of the disk, leaves the state as it was. Only the state machine calls it. The changes are in the
-// order in which they were made.
+// Update calls fn with a writer and makes what it did, together with its Meta, the state that everybody sees; it
+// is in the file a moment later. An error of fn or of the disk leaves the state as it was. Only the state machine
+// calls it. The changes are in the order in which they were made.
 func (s *Store) Update(fn func(*Tx) error) ([]Change, error) {
+	if err := s.awaitRoom(); err != nil {
+		return nil, err
+	}
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	var changes []Change
-	err := s.db.Update(func(btx *bolt.Tx) error {
-		tx := &Tx{Reader: Reader{tx: btx}}
-		if err := readMeta(btx, &tx.Meta); err != nil {
-			return err
-		}
-		tx.hash = tx.Meta.Hash
-		if err := fn(tx); err != nil {
-			return err
-		}
-		tx.Meta.Hash = tx.hash
-		tx.fail(writeMeta(btx, tx.Meta))
-		changes = tx.changes
-		return tx.err
-	})
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	now, file, err := s.begin()
 	if err != nil {
 		return nil, err
 	}
-	return changes, nil
+	defer func() { _ = file.Rollback() }()
+	work := now.active.copy()
+	tx := &Tx{Reader: Reader{stack: (&state{active: work, frozen: now.frozen}).over(file)}}
+	if tx.Meta, err = tx.meta(); err != nil {
+		return nil, err
+	}
+	tx.hash = tx.Meta.Hash
+	if err := fn(tx); err != nil {
+		return nil, err
+	}
+	tx.Meta.Hash = tx.hash
+	tx.fail(tx.bucket(metaBucket).put(metaKey, Encode(tx.Meta)))
+	if tx.err != nil {
+		return nil, tx.err
+	}
+	s.publish(func(next *state) { next.active = work })
+	s.wake()
+	return tx.changes, nil
 }
 
 // Meta returns how far the state has come.
 func (s *Store) Meta() (meta Meta, err error) {
-	err = s.View(func(r *Reader) error { return readMeta(r.tx, &meta) })
+	err = s.View(func(r *Reader) (err error) { meta, err = r.meta(); return err })
+	return meta, err
+}
+
+// Flushed returns how far the file has come, from where the log is applied again after a crash.
+func (s *Store) Flushed() (meta Meta, err error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	err = s.db.View(func(tx *bolt.Tx) (err error) { meta, err = fileMeta(tx); return err })
 	return meta, err
 }
 
 // Check compares every row with its indexes both ways, the running hash with one made from the rows,
 // the audit entries with each other, and the file's own pages. It names the first fault.
 func (s *Store) Check() error {
-	return s.View(func(r *Reader) error {
-		for err := range r.tx.Check() {
-			return fmt.Errorf("the file's pages: %w", err)
-		}
-		var hash stateHash
-		for _, t := range tables {
-			if err := t.check(r.tx, &hash); err != nil {
-				return err
-			}
-		}
-		var meta Meta
-		if err := readMeta(r.tx, &meta); err != nil {
-			return err
-		}
-		if err := r.followAudit(new(iam.AuditChain), meta); err != nil {
-			return err
-		}
-		if meta.Hash != hash {
-			return fmt.Errorf("the state hash %x does not fit the rows, whose hash is %x", meta.Hash, hash)
-		}
-		for _, t := range tables {
-			name := t.buckets()[0]
-			if n := t.count(r.tx); n != meta.Rows[name] {
-				return fmt.Errorf("%s: the header counts %d rows, and there are %d", name, meta.Rows[name], n)
-			}
-		}
-		return nil
-	})
+	s.flushing.Lock() // for the whole time: its pages must not change
+	defer s.flushing.Unlock()
+	if err := s.flush(); err != nil {
+		return err
+	}
+	return s.View((*Reader).check)
 }
 
-// Copy writes a consistent copy of the file, with the Meta that belongs to it.
-func (s *Store) Copy(w io.Writer) (meta Meta, err error) {
-	err = s.View(func(r *Reader) error {
-		if err := readMeta(r.tx, &meta); err != nil {
+func (r *Reader) check() error {
+	for err := range r.file.Check() {
+		return fmt.Errorf("the file's pages: %w", err)
+	}
+	var hash stateHash
+	for _, t := range tables {
+		if err := t.check(r, &hash); err != nil {
 			return err
 		}
-		_, err := r.tx.WriteTo(w)
+	}
+	meta, err := r.meta()
+	if err != nil {
+		return err
+	}
+	if err := r.followAudit(new(iam.AuditChain), meta); err != nil {
+		return err
+	}
+	if meta.Hash != hash {
+		return fmt.Errorf("the state hash %x does not fit the rows, whose hash is %x", meta.Hash, hash)
+	}
+	for _, t := range tables {
+		name := t.buckets()[0]
+		if n := r.bucket(name).count(); uint64(n) != meta.Rows[name] {
+			return fmt.Errorf("%s: the header counts %d rows, and there are %d", name, meta.Rows[name], n)
+		}
+	}
+	return nil
+}
+
+// Copy brings the file up to date and writes a consistent copy of it, with the Meta that belongs to it.
+func (s *Store) Copy(w io.Writer) (meta Meta, err error) {
+	if err := s.Flush(); err != nil {
+		return Meta{}, err
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	err = s.db.View(func(tx *bolt.Tx) (err error) {
+		if meta, err = fileMeta(tx); err == nil {
+			_, err = tx.WriteTo(w)
+		}
 		return err
 	})
 	return meta, err
@@ -290,10 +354,14 @@ func Stamp(path string, index, term uint64, configuration []byte, configurationI
 			return nil
 		})
 	}
+	if err == nil {
+		err = s.Flush()
+	}
 	return errors.Join(err, s.Close())
 }
 
-// Replace puts the file at path in the place of the state, which nobody reads meanwhile. After an
+// Replace puts the file at path in the place of the state, which nobody reads meanwhile. What was not yet in the
+// old file is gone with it: until the new one has its place the log holds all that the old one lacks. After an
 // error the store is closed: the process must not go on with a state that is neither.
 func (s *Store) Replace(path string) error {
 	s.mu.Lock()
@@ -312,6 +380,9 @@ func (s *Store) Replace(path string) error {
 		return err
 	}
 	s.db = db
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	s.publish(func(next *state) { *next = state{active: newLayer(), flushes: next.flushes + 1} })
 	return nil
 }
 

@@ -103,15 +103,8 @@ func TestNewerFormatIsRefused(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state.db")
 	s := openAt(t, path)
 	update(t, s, func(tx *Tx) { tx.PutUser(user(1, "ann")) })
-	err := s.db.Update(func(tx *bolt.Tx) error {
-		var meta Meta
-		if err := readMeta(tx, &meta); err != nil {
-			return err
-		}
-		meta.Format = Format + 1
-		return writeMeta(tx, meta)
-	})
-	if err = errors.Join(err, s.Close()); err != nil {
+	update(t, s, func(tx *Tx) { tx.Meta.Format = Format + 1 })
+	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
 	before, err := os.ReadFile(path)

@@ -4,8 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"fmt"
-
-	bolt "go.etcd.io/bbolt"
+	"slices"
 )
 
 // table is one entity: its rows by primary key and the indexes that lead to them.
@@ -27,16 +26,10 @@ type index[V any] struct {
 // anyTable is what can be said of a table without knowing its row.
 type anyTable interface {
 	buckets() []string
-	check(tx *bolt.Tx, hash *stateHash) error
-	each(tx *bolt.Tx, fn func(row any)) error
+	check(r *Reader, hash *stateHash) error
+	each(r *Reader, fn func(row any)) error
 	expire(tx *Tx, before []byte, most int) int
-	expired(tx *bolt.Tx, before []byte) bool
-	count(tx *bolt.Tx) uint64
-}
-
-// count is how many rows the table has, by a walk over all of its pages.
-func (t *table[V]) count(tx *bolt.Tx) uint64 {
-	return uint64(tx.Bucket([]byte(t.bucket)).Stats().KeyN)
+	expired(r *Reader, before []byte) bool
 }
 
 func (t *table[V]) buckets() []string {
@@ -56,7 +49,7 @@ func (ix *index[V]) entry(value, key []byte) []byte {
 
 // get returns the row under the primary key.
 func (t *table[V]) get(r *Reader, key []byte) (row V, ok bool) {
-	data := r.tx.Bucket([]byte(t.bucket)).Get(key)
+	data := r.bucket(t.bucket).get(key)
 	if data == nil {
 		return row, false
 	}
@@ -69,7 +62,7 @@ func (t *table[V]) get(r *Reader, key []byte) (row V, ok bool) {
 
 // by returns the row to which a unique index leads.
 func (t *table[V]) by(r *Reader, bucket string, value []byte) (row V, ok bool) {
-	key := r.tx.Bucket([]byte(bucket)).Get(value)
+	key := r.bucket(bucket).get(value)
 	if key == nil {
 		return row, false
 	}
@@ -79,7 +72,7 @@ func (t *table[V]) by(r *Reader, bucket string, value []byte) (row V, ok bool) {
 // under returns the rows to which a non-unique index leads from value, at most that many.
 func (t *table[V]) under(r *Reader, bucket string, value []byte, most int) []V {
 	var rows []V
-	c := r.tx.Bucket([]byte(bucket)).Cursor()
+	c := r.bucket(bucket).cursor()
 	for k, key := c.Seek(value); k != nil && bytes.HasPrefix(k, value) && len(rows) < most; k, key = c.Next() {
 		if row, ok := t.get(r, key); ok {
 			rows = append(rows, row)
@@ -91,7 +84,7 @@ func (t *table[V]) under(r *Reader, bucket string, value []byte, most int) []V {
 // page returns the rows after a primary key, in its order, at most that many.
 func (t *table[V]) page(r *Reader, after []byte, most int) []V {
 	var rows []V
-	c := r.tx.Bucket([]byte(t.bucket)).Cursor()
+	c := r.bucket(t.bucket).cursor()
 	k, data := c.First()
 	if after != nil {
 		if k, data = c.Seek(after); k != nil && bytes.Equal(k, after) {
@@ -112,8 +105,8 @@ func (t *table[V]) page(r *Reader, after []byte, most int) []V {
 // put writes the row, moves its index entries and records the change.
 func (t *table[V]) put(tx *Tx, row V) {
 	key := t.key(&row)
-	rows := tx.tx.Bucket([]byte(t.bucket))
-	if old := rows.Get(key); old != nil {
+	rows := tx.bucket(t.bucket)
+	if old := rows.get(key); old != nil {
 		tx.hash.toggle(t.bucket, key, old)
 		t.unindex(tx, key, old)
 	} else {
@@ -121,28 +114,29 @@ func (t *table[V]) put(tx *Tx, row V) {
 	}
 	for i := range t.indexes {
 		ix := &t.indexes[i]
-		b := tx.tx.Bucket([]byte(ix.bucket))
+		b := tx.bucket(ix.bucket)
 		for _, value := range ix.keys(&row) {
 			entry := ix.entry(value, key)
-			if holder := b.Get(entry); ix.unique && holder != nil && !bytes.Equal(holder, key) {
+			if holder := b.get(entry); ix.unique && holder != nil && !bytes.Equal(holder, key) {
 				tx.fail(fmt.Errorf("BUG: two rows of %s share an entry of %s", t.bucket, ix.bucket))
 				return
 			}
-			tx.fail(b.Put(entry, key))
+			tx.fail(b.put(entry, key))
 		}
 	}
 	data := Encode(&row)
 	tx.hash.toggle(t.bucket, key, data)
-	tx.fail(rows.Put(key, data))
+	tx.fail(rows.put(key, data))
 	tx.changes = append(tx.changes, Change{Row: row})
 }
 
 // clear deletes every row.
 func (t *table[V]) clear(tx *Tx) {
+	var last []byte // from there on, for what is deleted lies in the way of a cursor until it is in the file
 	for {
 		var some [][]byte // not while the cursor stands in them, which would make it skip
-		c := tx.tx.Bucket([]byte(t.bucket)).Cursor()
-		for k, _ := c.First(); k != nil && len(some) < 1000; k, _ = c.Next() {
+		c := tx.bucket(t.bucket).cursor()
+		for k, _ := c.Seek(last); k != nil && len(some) < 1000; k, _ = c.Next() {
 			some = append(some, bytes.Clone(k))
 		}
 		if len(some) == 0 || tx.Err() != nil {
@@ -151,19 +145,20 @@ func (t *table[V]) clear(tx *Tx) {
 		for _, key := range some {
 			t.remove(tx, key)
 		}
+		last = some[len(some)-1]
 	}
 }
 
 // remove deletes the row under the key, if there is one, with its index entries.
 func (t *table[V]) remove(tx *Tx, key []byte) {
-	rows := tx.tx.Bucket([]byte(t.bucket))
-	old := rows.Get(key)
+	rows := tx.bucket(t.bucket)
+	old := rows.get(key)
 	if old == nil {
 		return
 	}
 	tx.hash.toggle(t.bucket, key, old)
 	row := t.unindex(tx, key, old)
-	tx.fail(rows.Delete(key))
+	rows.delete(key)
 	tx.counted(t.bucket, -1)
 	tx.changes = append(tx.changes, Change{Row: row, Deleted: true})
 }
@@ -175,22 +170,27 @@ func (t *table[V]) unindex(tx *Tx, key, data []byte) (row V) {
 	}
 	for i := range t.indexes {
 		ix := &t.indexes[i]
-		b := tx.tx.Bucket([]byte(ix.bucket))
+		b := tx.bucket(ix.bucket)
 		for _, value := range ix.keys(&row) {
-			tx.fail(b.Delete(ix.entry(value, key)))
+			b.delete(ix.entry(value, key))
 		}
 	}
 	return row
 }
 
+// expiry is the name of the index by which rows expire.
+func (t *table[V]) expiry() string { return t.bucket + "_by_expiry" }
+
+// expires tells whether the table has that index.
+func (t *table[V]) expires() bool { return slices.Contains(t.buckets(), t.expiry()) }
+
 // expire removes rows whose entry in the table's expiry index lies before the given time.
 func (t *table[V]) expire(tx *Tx, before []byte, most int) int {
-	b := tx.tx.Bucket([]byte(t.bucket + "_by_expiry"))
-	if b == nil {
+	if !t.expires() {
 		return 0
 	}
-	var due [][]byte // collected first: a bbolt cursor must not outlive a change of its bucket
-	c := b.Cursor()
+	var due [][]byte // collected first: a cursor must not outlive a change of its bucket
+	c := tx.bucket(t.expiry()).cursor()
 	for k, key := c.First(); k != nil && bytes.Compare(k[:8], before) < 0 && len(due) < most; k, key = c.Next() {
 		due = append(due, bytes.Clone(key))
 	}
@@ -201,17 +201,16 @@ func (t *table[V]) expire(tx *Tx, before []byte, most int) int {
 }
 
 // expired tells whether the first entry of the table's expiry index lies before the given time.
-func (t *table[V]) expired(tx *bolt.Tx, before []byte) bool {
-	b := tx.Bucket([]byte(t.bucket + "_by_expiry"))
-	if b == nil {
+func (t *table[V]) expired(r *Reader, before []byte) bool {
+	if !t.expires() {
 		return false
 	}
-	first, _ := b.Cursor().First()
+	first, _ := r.bucket(t.expiry()).cursor().First()
 	return first != nil && bytes.Compare(first[:8], before) < 0
 }
 
-func (t *table[V]) each(tx *bolt.Tx, fn func(row any)) error {
-	return tx.Bucket([]byte(t.bucket)).ForEach(func(_, data []byte) error {
+func (t *table[V]) each(r *Reader, fn func(row any)) error {
+	return r.bucket(t.bucket).each(func(_, data []byte) error {
 		var row V
 		if err := Decode(data, &row); err != nil {
 			return fmt.Errorf("a row of %s cannot be read: %w", t.bucket, err)
@@ -222,9 +221,9 @@ func (t *table[V]) each(tx *bolt.Tx, fn func(row any)) error {
 }
 
 // check compares the table with its indexes both ways and adds its rows to the hash.
-func (t *table[V]) check(tx *bolt.Tx, hash *stateHash) error {
+func (t *table[V]) check(r *Reader, hash *stateHash) error {
 	want := map[string]int{}
-	err := tx.Bucket([]byte(t.bucket)).ForEach(func(key, data []byte) error {
+	err := r.bucket(t.bucket).each(func(key, data []byte) error {
 		hash.toggle(t.bucket, key, data)
 		var row V
 		if err := Decode(data, &row); err != nil {
@@ -237,7 +236,7 @@ func (t *table[V]) check(tx *bolt.Tx, hash *stateHash) error {
 			ix := &t.indexes[i]
 			for _, value := range ix.keys(&row) {
 				want[ix.bucket]++
-				if got := tx.Bucket([]byte(ix.bucket)).Get(ix.entry(value, key)); !bytes.Equal(got, key) {
+				if got := r.bucket(ix.bucket).get(ix.entry(value, key)); !bytes.Equal(got, key) {
 					return fmt.Errorf("%s: row %x is missing from %s", t.bucket, key, ix.bucket)
 				}
 			}
@@ -249,7 +248,7 @@ func (t *table[V]) check(tx *bolt.Tx, hash *stateHash) error {
 	}
 	for i := range t.indexes {
 		name := t.indexes[i].bucket
-		if n := tx.Bucket([]byte(name)).Stats().KeyN; n != want[name] {
+		if n := r.bucket(name).count(); n != want[name] {
 			return fmt.Errorf("%s: %d entries for %d rows: some lead nowhere", name, n, want[name])
 		}
 	}

@@ -97,13 +97,13 @@ func (at UserAt) row() []byte {
 	if at.data != nil {
 		return at.data
 	}
-	return at.r.tx.Bucket([]byte(users.bucket)).Get(at.key)
+	return at.r.bucket(users.bucket).get(at.key)
 }
 
 // ScanUsers calls fn with up to most users after an id, in the order in which they lie on the disk, and
 // returns the last one and whether any may follow: far faster than to look for each of them.
 func (r *Reader) ScanUsers(after iam.ID, most int, fn func(UserAt)) (last iam.ID, more bool) {
-	c := r.tx.Bucket([]byte(users.bucket)).Cursor()
+	c := r.bucket(users.bucket).cursor()
 	k, data := c.Seek(after[:])
 	if bytes.Equal(k, after[:]) {
 		k, data = c.Next()
@@ -124,7 +124,7 @@ func (r *Reader) ScanUsers(after iam.ID, most int, fn func(UserAt)) (last iam.ID
 // says no. It returns the place of the last one and whether any may follow. Whoever walks a long list
 // does it in several Views, for an old one keeps the file from using its space again.
 func (r *Reader) WalkUsers(order UserOrder, after []byte, descending bool, most int, fn func(UserAt) bool) (last []byte, more bool) {
-	c := r.tx.Bucket([]byte(order)).Cursor()
+	c := r.bucket(string(order)).cursor()
 	next := c.Next
 	if descending {
 		next = c.Prev
@@ -162,8 +162,8 @@ func (r *Reader) WalkUsers(order UserOrder, after []byte, descending bool, most 
 
 // UserCount is how many users there are.
 func (r *Reader) UserCount() int {
-	var meta Meta
-	if err := readMeta(r.tx, &meta); err != nil {
+	meta, err := r.meta()
+	if err != nil {
 		r.fail(err)
 	}
 	return int(meta.Rows[users.bucket])

@@ -36,6 +36,9 @@ var excused = map[string]map[string]string{
 		useOf + "os": "snapshots are files; they are made from the state and do not change it",
 		fresh:        "names the file of a snapshot that arrives",
 	},
+	"store/flush.go": {
+		choice: "when the file follows what was applied changes nothing of what is applied",
+	},
 	"store/full.go": {
 		useOf + "syscall": "names the errors of a disk that is full; such a transaction changed nothing and is done again",
 		wallClock:         "how long a full disk is waited for changes nothing of what is applied then",

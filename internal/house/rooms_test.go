@@ -58,8 +58,8 @@ var table = []room{
 
 	{
 		name: "store", rooms: domain,
-		libs: []string{"go.etcd.io/bbolt", "github.com/fxamacker/cbor/v2"},
-		why:  "rows on disk, whoever writes them",
+		libs: []string{"go.etcd.io/bbolt", "github.com/tidwall/btree", "github.com/fxamacker/cbor/v2"},
+		why:  "rows on disk, whoever writes them, and an ordered map with cheap copies for those that are on their way there",
 	},
 	{
 		name: "events", rooms: []string{"iam", "store"},
