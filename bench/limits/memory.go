@@ -27,13 +27,13 @@ import (
 	"github.com/keystone-auth/keystone/view"
 )
 
-// settle is how long a node rests before its memory is looked at.
-const settle = 5 * time.Second
+// quiet is how long a node is left alone before its memory is looked at.
+const quiet = 30 * time.Second
 
 // memoryOfNode is the memory of each node that lies in RAM, after the start.
 func memoryOfNode(ctx context.Context, l *lab) (all []float64, detail string, err error) {
 	select {
-	case <-time.After(settle):
+	case <-time.After(quiet):
 	case <-ctx.Done():
 		return nil, "", ctx.Err()
 	}
@@ -44,7 +44,7 @@ func memoryOfNode(ctx context.Context, l *lab) (all []float64, detail string, er
 		}
 		all = append(all, float64(bytes)/1e6)
 	}
-	return all, fmt.Sprintf("%d nodes", len(all)), nil
+	return all, fmt.Sprintf("%d nodes, after %v", len(all), quiet), nil
 }
 
 // residentBytes is the part of a process that lies in RAM.
