@@ -179,6 +179,7 @@ func (s *Store) Path() string { return s.path }
 func (s *Store) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	keepFreePages(s.db)
 	return s.db.Close()
 }
 

@@ -112,7 +112,7 @@ func (t *table[V]) page(r *Reader, after []byte, most int) []V {
 // put writes the row, moves its index entries and records the change.
 func (t *table[V]) put(tx *Tx, row V) {
 	key := t.key(&row)
-	rows := tx.tx.Bucket([]byte(t.bucket))
+	rows := dense(tx.tx.Bucket([]byte(t.bucket)))
 	if old := rows.Get(key); old != nil {
 		tx.hash.toggle(t.bucket, key, old)
 		t.unindex(tx, key, old)
