@@ -75,6 +75,7 @@ func startGossip(c gossipConfig) (*gossip, error) {
 	config.ProbeTimeout = c.probe / 2
 	config.GossipInterval = c.probe / 5
 	config.RequireNodeNames = true
+	config.EnableCompression = false // of messages of some hundred bytes, with tables of 20 KB for each
 	config.TCPTimeout = 2 * time.Second
 	config.DeadNodeReclaimTime = 5 * c.probe // a node that crashed may come back under another address
 	list, err := memberlist.Create(config)

@@ -48,7 +48,7 @@ func (l *layer) writeTo(file *bolt.Tx) (err error) {
 	name := ""
 	l.entries.Scan(func(e entry) bool {
 		if e.bucket != name {
-			name, b = e.bucket, file.Bucket([]byte(e.bucket))
+			name, b = e.bucket, pack(file.Bucket([]byte(e.bucket)), e.bucket)
 		}
 		if e.value == nil {
 			err = b.Delete(e.key)

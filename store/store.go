@@ -206,11 +206,14 @@ func (s *Store) Close() (err error) {
 	s.once.Do(func() {
 		close(s.closing)
 		s.ended.Wait()
-		if err = s.Flush(); IsFull(err) {
-			err = nil
-		}
+		err = s.Flush()
 		s.mu.Lock()
 		defer s.mu.Unlock()
+		if err == nil {
+			keepFreePages(s.db)
+		} else if IsFull(err) {
+			err = nil
+		}
 		err = errors.Join(err, s.db.Close())
 	})
 	return err

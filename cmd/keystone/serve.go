@@ -79,6 +79,9 @@ func serve(ctx context.Context, c Config, logs io.Writer) error {
 		return err
 	}
 	log.Info("serving", "http", n.HTTP(), "data", c.Node.DataDir, "version", c.Node.Version)
+	resting, wake := context.WithCancel(ctx)
+	defer wake()
+	go giveBack(resting, n.Store(), log)
 	select {
 	case s := <-signals:
 		log.Info("stopping", "signal", s.String())

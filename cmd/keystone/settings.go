@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/keystone-auth/keystone/iam"
 	"github.com/keystone-auth/keystone/limit"
@@ -122,7 +123,7 @@ var settings = []setting{
 	{
 		env: "JWT_ISSUER", std: "keystone-auth", doc: "issuer of the tokens, and their audience where the client has none",
 		want: "1 to 255 characters without spaces and line breaks, such as keystone-auth or https://auth.example.com",
-		set:  text(func(c *Config) *string { return &c.Node.Settings.Issuer }, issuerForm),
+		set:  issuer,
 	},
 	{
 		env: "JWT_ALGORITHM", std: "ES256", doc: "how tokens are signed: " + strings.Join(iam.Algorithms, ", "),
@@ -328,7 +329,14 @@ var nodeName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$`)
 // issuerForm keeps out what a file with a line break at its end, or a misplaced quotation mark, brings
 // along: it would be in every token, and services that compare it by eye would never find out. The
 // last of the characters is what stands for bytes that are not UTF-8.
-var issuerForm = regexp.MustCompile(`^[^\pC\pZ\x{FFFD}]{1,255}$`)
+var issuerForm = regexp.MustCompile(`^[^\pC\pZ\x{FFFD}]+$`)
+
+// issuer counts the length apart from the form: as {1,255} in there it would keep 255 copies of the tables
+// of Unicode, 5 MB, in the memory of every process for as long as it lives.
+func issuer(c *Config, v string) error {
+	c.Node.Settings.Issuer = v
+	return refuse(utf8.RuneCountInString(v) > 255 || !issuerForm.MatchString(v))
+}
 
 // number reads a whole number and keeps it in a smaller unit.
 // address reads host:port. The host may be empty, which means every address of the machine.

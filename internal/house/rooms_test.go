@@ -156,6 +156,10 @@ var table = []room{
 		why:  "it mounts a small disk for tests, whatever they keep there",
 	},
 	{
+		name: "internal/fill", rooms: []string{"iam", "secret", "store"},
+		why: "it writes rows into the file of a node that stands still, past the log and its rules",
+	},
+	{
 		name: "internal/history", rooms: []string{anything}, libs: []string{anything},
 		why: "it records what clients of real nodes saw, and checks it",
 	},
