@@ -61,6 +61,9 @@ func measurements() []measurement {
 	}
 	return []measurement{
 		most("memory", "memory of a node after the start", "", "MB", 40, memoryOfNode),
+		most("memory-10k", "memory with 10,000 users", "", "MB", 60, memoryWith(10_000, 0)),
+		most("memory-1m", "memory with 1,000,000 users and 100,000 sessions", "", "MB", 700, memoryWith(1_000_000, 100_000)),
+		most("start-1m", "start with 1,000,000 users", "", "s", 3, startWith(1_000_000, 0)),
 		ratio("introspect", "introspection, 10,000 tokens, Basic", "a bare handler", 0.80, introspection(false)),
 		ratio("introspect-bearer", "introspection, 10,000 tokens, bearer", "a bare handler", 0.80, introspection(true)),
 		most("hit", "introspection hit inside the process", "", "ns", 1000, hit),

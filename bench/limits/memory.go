@@ -27,9 +27,6 @@ import (
 	"github.com/keystone-auth/keystone/view"
 )
 
-// quiet is how long a node is left alone before its memory is looked at.
-const quiet = 30 * time.Second
-
 // memoryOfNode is the memory of each node that lies in RAM, after the start.
 func memoryOfNode(ctx context.Context, l *lab) (all []float64, detail string, err error) {
 	select {
