@@ -22,7 +22,9 @@ func (n *Node) Read(ctx context.Context, c lease.Consistency) (lease.Reading, er
 			return lease.Reading{Index: applied}, nil
 		}
 	}
-	return n.readers.read(ctx, c)
+	reading, err := n.readers.read(ctx, c)
+	reading.Waited = true
+	return reading, err
 }
 
 // Fresh tells whether this node holds a lease now, without waiting for one.

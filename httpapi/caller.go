@@ -55,14 +55,14 @@ func (s *Server) identify(x *exchange) error {
 		return err
 	}
 	// A token of the old system that names no audience was made for whoever verifies it.
-	foreign := len(claims.Audience) > 0 && !slices.Contains(claims.Audience, s.View.Settings().Issuer)
+	foreign := len(claims.Audience) > 0 && !slices.Contains(claims.Audience, s.View.Issuer())
 	if foreign && !x.route.anyAudience {
 		// Others were sent it, and could come here with it in its owner's name (RFC 9068 §4). For the
 		// same reason it must not count as a request of its owner's.
 		return iam.Errorf(iam.InvalidToken, "The access token was made for another audience: use one whose audience names this server.")
 	}
 	x.caller.Claims, x.caller.Foreign = claims, foreign
-	s.OAuth.Used(claims)
+	s.OAuth.Used(claims, x.now)
 	return nil
 }
 
@@ -126,7 +126,7 @@ func errTwoWays() error {
 // clientAuth is what the client presents: HTTP Basic, or the two parameters of the body, never both
 // (RFC 6749 §2.3).
 func (x *exchange) clientAuth(id, secret string) (oauth.ClientAuth, error) {
-	presented := oauth.ClientAuth{ID: id, Secret: secret, IP: x.ip()}
+	presented := oauth.ClientAuth{ID: id, Secret: secret, IP: x.ip(), At: x.now}
 	x.presented = id
 	scheme, value, err := x.authorization()
 	if err != nil || !bytes.EqualFold(scheme, []byte("Basic")) {

@@ -35,6 +35,9 @@ func (s *Server) settle(x *exchange) error {
 		return err
 	}
 	x.index = reading.Index
+	if reading.Waited {
+		x.now = iam.Now() // what was alive when the request came may not be any more
+	}
 	if reading.Staleness > 0 {
 		x.http.Response.Header.Set(headerStaleness, strconv.FormatInt(int64((reading.Staleness+time.Millisecond-1)/time.Millisecond), 10))
 	}

@@ -4,13 +4,10 @@ import (
 	"bytes"
 	"errors"
 	"reflect"
-	"strconv"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
-	"github.com/valyala/fasthttp"
 
 	"github.com/keystone-auth/keystone/api"
 	"github.com/keystone-auth/keystone/iam"
@@ -31,7 +28,7 @@ const (
 
 // decode reads the request's body into the struct that into points to. No body at all is the empty
 // request: what is missing then is said by name.
-func (x *exchange) decode(into any, form formShape) error {
+func (x *exchange) decode(into any, shape formShape) error {
 	kind, body := x.route.body, x.http.PostBody()
 	if kind == bodyNone || len(body) == 0 {
 		return nil
@@ -41,7 +38,10 @@ func (x *exchange) decode(into any, form formShape) error {
 	case err != nil:
 		return err
 	case isForm:
-		return decodeForm(x.form, body, into, form)
+		if err := x.form.read(body); err != nil {
+			return err
+		}
+		return x.form.fill(into, shape)
 	}
 	return decodeJSON(body, kind, into)
 }
@@ -132,123 +132,4 @@ func kindName(t reflect.Type) string {
 		return "a list of strings"
 	}
 	return "of another type"
-}
-
-// formShape leads from a form's parameter to the field of a request struct.
-type formShape map[string]int
-
-// shapeOf reads the JSON names of a request struct, which are its parameters' names too. Fields that a
-// form cannot fill are left out; a test makes sure that no route that takes forms has any.
-func shapeOf(t reflect.Type) formShape {
-	shape := formShape{}
-	for i := range t.NumField() {
-		f := t.Field(i)
-		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-		switch f.Type {
-		case reflect.TypeFor[string](), reflect.TypeFor[bool](), reflect.TypeFor[api.StringList]():
-			shape[name] = i
-		}
-	}
-	return shape
-}
-
-// decodeForm fills the struct from a form. What has no field is passed over.
-func decodeForm(form *fasthttp.Args, body []byte, into any, shape formShape) error {
-	if err := readForm(form, body); err != nil {
-		return err
-	}
-	target := reflect.ValueOf(into).Elem()
-	for key, value := range form.All() {
-		i, known := shape[string(key)]
-		if !known || len(value) == 0 {
-			continue
-		}
-		if err := setField(target.Field(i), string(key), string(value)); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// readForm reads the parameters of a body, which die with the request. One that is given twice is refused,
-// known or not (RFC 6749 §3.2); one without a value counts as not given (the same section).
-func readForm(form *fasthttp.Args, body []byte) error {
-	if err := checkForm(body); err != nil {
-		return err
-	}
-	form.ParseBytes(body)
-	for key, value := range form.All() {
-		if !utf8.Valid(key) || !utf8.Valid(value) {
-			return iam.Errorf(iam.InvalidRequest, "The form is not UTF-8.")
-		}
-	}
-	if repeats(form) {
-		return iam.Errorf(iam.InvalidRequest, "The form has a parameter twice.")
-	}
-	return nil
-}
-
-// fewParameters are compared with each other, which for as many as a request needs is quicker than a map.
-const fewParameters = 8
-
-func repeats(form *fasthttp.Args) bool {
-	if form.Len() > fewParameters {
-		seen := make(map[string]bool, form.Len())
-		for key := range form.All() {
-			if seen[string(key)] {
-				return true
-			}
-			seen[string(key)] = true
-		}
-		return false
-	}
-	var seen [fewParameters][]byte
-	n := 0
-	for key := range form.All() {
-		for _, other := range seen[:n] {
-			if bytes.Equal(key, other) {
-				return true
-			}
-		}
-		seen[n] = key
-		n++
-	}
-	return false
-}
-
-func setField(field reflect.Value, name, value string) error {
-	switch field.Kind() {
-	case reflect.Bool:
-		b, err := strconv.ParseBool(value)
-		if err != nil {
-			refusal := iam.Invalid(name, "must be true or false")
-			refusal.Code = iam.InvalidRequest
-			return refusal
-		}
-		field.SetBool(b)
-	case reflect.Slice:
-		field.Set(reflect.ValueOf(api.StringList(strings.Fields(value))))
-	default:
-		field.SetString(value)
-	}
-	return nil
-}
-
-// checkForm refuses broken percent escapes, which fasthttp would pass on as they are: two readers of
-// one form would then see two values.
-func checkForm(body []byte) error {
-	for i := 0; i < len(body); i++ {
-		if body[i] != '%' {
-			continue
-		}
-		if i+2 >= len(body) || !isHex(body[i+1]) || !isHex(body[i+2]) {
-			return iam.Errorf(iam.InvalidRequest, "The form has a broken percent escape.")
-		}
-		i += 2
-	}
-	return nil
-}
-
-func isHex(c byte) bool {
-	return c >= '0' && c <= '9' || c >= 'a' && c <= 'f' || c >= 'A' && c <= 'F'
 }

@@ -95,7 +95,10 @@ func FuzzDecode(f *testing.F) {
 		request := reflect.New(types[int(which)%len(types)])
 		var err error
 		if kind%4 == uint8(bodyForm) {
-			err = decodeForm(new(fasthttp.Args), body, request.Interface(), shapeOf(request.Elem().Type()))
+			f := new(form)
+			if err = f.read(body); err == nil {
+				err = f.fill(request.Interface(), shapeOf(request.Elem().Type()))
+			}
 		} else {
 			err = decodeJSON(body, bodyKind(kind%4), request.Interface())
 		}

@@ -48,10 +48,10 @@ type introspection struct {
 
 func (x *exchange) introspection() (introspection, error) {
 	if isForm, err := x.contentType(); err == nil && isForm {
-		if err := readForm(x.form, x.http.PostBody()); err != nil {
+		if err := x.form.read(x.http.PostBody()); err != nil {
 			return introspection{}, err
 		}
-		return introspection{x.form.Peek("token"), string(x.form.Peek("client_id")), string(x.form.Peek("client_secret"))}, nil
+		return introspection{x.form.get("token"), string(x.form.get("client_id")), string(x.form.get("client_secret"))}, nil
 	}
 	var r api.IntrospectRequest
 	err := x.decode(&r, nil)

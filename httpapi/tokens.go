@@ -122,7 +122,7 @@ func (s *Server) metadata(_ context.Context, x *exchange, _ nothing) (api.Server
 	}
 	methods := []string{"client_secret_basic", "client_secret_post"}
 	return api.ServerMetadata{
-		Issuer: s.View.Settings().Issuer, TokenEndpoint: url + "/oauth2/token",
+		Issuer: s.View.Issuer(), TokenEndpoint: url + "/oauth2/token",
 		RevocationEndpoint: url + "/oauth2/revoke", IntrospectionEndpoint: url + "/oauth2/introspect",
 		JWKSURI:                           url + "/.well-known/jwks.json",
 		GrantTypesSupported:               []string{oauth.GrantPassword, oauth.GrantRefreshToken, oauth.GrantClientCredentials},

@@ -48,13 +48,13 @@ func (id ID) String() string {
 
 // AppendText appends the canonical text form to dst.
 func (id ID) AppendText(dst []byte) []byte {
-	for i, group := range [...][]byte{id[0:4], id[4:6], id[6:8], id[8:10], id[10:16]} {
-		if i > 0 {
-			dst = append(dst, '-')
-		}
-		dst = hex.AppendEncode(dst, group)
-	}
-	return dst
+	var digits [32]byte
+	hex.Encode(digits[:], id[:])
+	dst = append(append(dst, digits[0:8]...), '-')
+	dst = append(append(dst, digits[8:12]...), '-')
+	dst = append(append(dst, digits[12:16]...), '-')
+	dst = append(append(dst, digits[16:20]...), '-')
+	return append(dst, digits[20:32]...)
 }
 
 // MarshalText makes ids appear as text in JSON.

@@ -31,4 +31,5 @@ type Reading struct {
 	Index uint64 // what is read reflects the log at least up to here
 	// Staleness is for how long this node has not known whether its state is the latest; 0: it does know.
 	Staleness time.Duration
+	Waited    bool // the lease did not do, and another node was asked
 }

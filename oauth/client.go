@@ -17,6 +17,7 @@ type ClientAuth struct {
 	ID     string
 	Secret string
 	IP     netip.Addr // from where; the zero Addr is from nowhere that an allow-list names
+	At     iam.Time   // when; 0: now
 }
 
 // AuthenticateClient returns the client if it is who it says. Unknown names and wrong secrets are
@@ -38,7 +39,10 @@ func (s *Service) AuthenticateClient(ctx context.Context, a ClientAuth) (*iam.Cl
 	case !allowed(client.AllowedIPs, a.IP):
 		return nil, iam.Errorf(iam.Forbidden, "The client may not be used from this address.")
 	}
-	s.uses.add(client.ID, s.Now())
+	if a.At == 0 {
+		a.At = s.Now()
+	}
+	s.uses.add(client.ID, a.At)
 	return client, nil
 }
 

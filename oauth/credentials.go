@@ -50,7 +50,7 @@ func (s *Service) clientCredentials(_ context.Context, r request) (Answer, error
 func (s *Service) audience(c iam.Client, want []string) ([]string, error) {
 	all := c.Audiences
 	if len(all) == 0 {
-		all = []string{s.View.Settings().Issuer}
+		all = []string{s.View.Issuer()}
 	}
 	if len(want) == 0 {
 		return all, nil

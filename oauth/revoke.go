@@ -93,7 +93,7 @@ func (s *Service) revocation(ctx context.Context, c Caller, raw string) (fsm.Com
 		}
 		return c.refreshRevocation(refresh), nil
 	}
-	claims, err := s.View.Keys().Verify(raw, token.Expect{Issuer: s.View.Settings().Issuer, Now: s.Now()})
+	claims, err := s.View.Keys().Verify(raw, token.Expect{Issuer: s.View.Issuer(), Now: s.Now()})
 	if err != nil || !c.owns(claims) {
 		return nil, nil
 	}

@@ -137,11 +137,11 @@ func (s *Service) RecordUses(ctx context.Context) error {
 }
 
 // Used counts a request that came with a service token: it is as good as its client's secret.
-func (s *Service) Used(claims *token.Claims) {
+func (s *Service) Used(claims *token.Claims, at iam.Time) {
 	if claims.Type != token.TypeService {
 		return
 	}
 	if client, known := s.View.Client(claims.ClientID); known {
-		s.uses.add(client.ID, s.Now())
+		s.uses.add(client.ID, at)
 	}
 }

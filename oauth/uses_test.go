@@ -92,7 +92,7 @@ func TestUsesAreCountedOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.oauth.Used(claims)
+	h.oauth.Used(claims, h.Now())
 	record(7, false) // the token request, and that with the token
 	if h.view.Stats().Remembered == 0 {
 		t.Error("recording made the node forget which tokens it has verified")

@@ -80,6 +80,9 @@ func (v *View) Reload(s *store.Store) {
 // Settings returns the cluster's settings; they are zero before it was initialized.
 func (v *View) Settings() iam.Settings { return v.memory.Load().settings }
 
+// Issuer is the issuer among the settings, which every request with a token asks for.
+func (v *View) Issuer() string { return v.memory.Load().settings.Issuer }
+
 // Epoch returns the present epoch.
 func (v *View) Epoch() iam.Epoch { return v.memory.Load().epoch }
 

@@ -15,7 +15,7 @@ import (
 func clusterView(n *cluster.Node, memory *view.View, current func() bool) httpapi.Cluster {
 	formed := func() bool {
 		_, _, signs := memory.Keys().Signer(iam.Now())
-		return signs && memory.Settings().Issuer != ""
+		return signs && memory.Issuer() != ""
 	}
 	return httpapi.Cluster{
 		Role: n.Role,
