@@ -1,11 +1,9 @@
 package bench
 
 import (
-	"bytes"
 	"cmp"
 	_ "embed" // for the template
 	"fmt"
-	"html/template"
 	"maps"
 	"math"
 	"slices"
@@ -13,12 +11,10 @@ import (
 	"strings"
 )
 
-//go:embed report.gohtml
-var reportTemplate string
+//go:embed report.css
+var reportStyle string
 
-var reportPage = template.Must(template.New("report").Parse(reportTemplate))
-
-// page is what the template shows: texts alone, so that it decides about nothing but places.
+// page is what the report shows: texts alone, so that write decides about nothing but places.
 type page struct {
 	*Report
 	When       string
@@ -29,8 +25,8 @@ type page struct {
 	Kinds      []kindRow
 	OwnCPU     cell
 	AllCPU     cell
-	Drawings   []template.HTML
-	Calm       bool // it was measured, and no second had an error
+	Drawings   []string // SVG
+	Calm       bool     // it was measured, and no second had an error
 }
 
 type fact struct{ Name, Value string }
@@ -66,14 +62,10 @@ func (r *Report) HTML() ([]byte, error) {
 		p.Operations = append(p.Operations, r.row(name))
 	}
 	for _, c := range r.Charts() {
-		p.Drawings = append(p.Drawings, template.HTML(c.SVG())) //nolint:gosec // SVG escapes every text that it is given
+		p.Drawings = append(p.Drawings, c.SVG())
 	}
 	p.Calm = len(p.Drawings) > 0 && !r.anyErrors()
-	var b bytes.Buffer
-	if err := reportPage.Execute(&b, p); err != nil {
-		return nil, fmt.Errorf("the page of the report cannot be made: %w", err)
-	}
-	return b.Bytes(), nil
+	return []byte(p.write()), nil
 }
 
 // sentence says in one how the scenario was run.

@@ -57,7 +57,7 @@ func TestThePageShowsTheReport(t *testing.T) {
 		"Closed loop: 64 connections", "5 s of warm-up, then 2 rounds × 30 s", "valid=90,revoked=10", "16.0 GiB", "shared with a target",
 		"<td>950<small>900 – 1,000</small></td>", "<td>225 µs<small>200 µs – 250 µs</small></td>", "<td>225 ms<small>200 ms – 250 ms</small></td>",
 		"<td>2.02 s<small>1.8 s – 2.25 s</small></td>", "<dd>25 %</dd>", "<dd>55 % <small>(50 % – 60 %)</small></dd>",
-		`<td>4</td><td class="text" style="padding-left:.6rem;white-space:normal">status 503</td>`, `<td class="bad">3</td>`,
+		`<td>4</td><td class="text wrapped">status 503</td>`, `<td class="bad">3</td>`,
 		">Latency by percentile</text>", ">0 %</text>", ">99.99 %</text>", ">Throughput over time</text>", ">Latency over time</text>",
 	} {
 		if !strings.Contains(got, want) {

@@ -175,6 +175,18 @@ func (p *phase) closed(ctx context.Context, w *worker, end time.Time) {
 	}
 }
 
+// sleepUntil returns false when ctx ends first.
+func sleepUntil(ctx context.Context, at time.Time) bool {
+	timer := time.NewTimer(time.Until(at))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
 // open takes the next arrival of those that are fixed in advance, and waits for its time. Where all
 // connections are late, the requests are still sent, and their latency counts from when they were due:
 // otherwise the worst moments of a server would be those with the fewest measurements.
@@ -185,8 +197,8 @@ func (p *phase) open(ctx context.Context, w *worker, arrivals *atomic.Int64, sta
 		if !due.Before(end) {
 			return
 		}
-		if wait := time.Until(due); wait > 0 {
-			time.Sleep(wait)
+		if !sleepUntil(ctx, due) {
+			return
 		}
 		if late := time.Since(due); time.Since(end) > lateWithin {
 			w.tapes.add(w.number, 0, unsent, late, "")

@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/keystone-auth/keystone/bench"
 	"github.com/keystone-auth/keystone/client"
 	"github.com/keystone-auth/keystone/internal/fill"
 )
@@ -22,6 +23,29 @@ const quiet = 30 * time.Second
 type lone struct {
 	program, folder, address string
 	cmd                      *exec.Cmd
+	users                    int
+}
+
+// among is a node on its own with so many users, beside those that a scenario makes.
+func (l *lab) among(ctx context.Context, users int) (bench.Site, error) {
+	if l.lone == nil || l.lone.users != users {
+		if l.lone != nil {
+			if err := errors.Join(l.lone.stop(), os.RemoveAll(l.lone.folder)); err != nil {
+				return bench.Site{}, err
+			}
+			l.lone = nil
+		}
+		n, err := l.fillLone(ctx, users, 0)
+		if err != nil {
+			return bench.Site{}, err
+		}
+		if _, err := n.start(ctx); err != nil {
+			return bench.Site{}, err
+		}
+		l.lone = n
+	}
+	admin, err := client.New("unix:" + filepath.Join(l.lone.folder, "keystone.sock"))
+	return bench.Site{Nodes: []string{"http://" + l.lone.address}, Admin: admin}, err
 }
 
 // fillLone makes a node with so many users and sessions, which is stopped.
@@ -34,7 +58,7 @@ func (l *lab) fillLone(ctx context.Context, users, sessions int) (*lone, error) 
 	if err := listener.Close(); err != nil {
 		return nil, err
 	}
-	n := &lone{program: l.options.Program, folder: filepath.Join(l.folder, fmt.Sprintf("lone-%d", users)), address: address}
+	n := &lone{program: l.options.Program, folder: filepath.Join(l.folder, fmt.Sprintf("lone-%d", users)), address: address, users: users}
 	if _, err := n.start(ctx); err != nil {
 		return nil, err
 	}

@@ -34,6 +34,12 @@ var curves = []curve{
 		"tokens", "Introspection by distinct tokens", "distinct tokens", "introspections a second", decades(1_000_000), growTokens,
 	},
 	{
+		"lookups", "User look-ups by users", "users", "profiles a second", []int{1000, 10_000, 100_000, 1_000_000}, growLookups,
+	},
+	{
+		"logins", "Logins by users", "users", "logins a second", []int{1000, 10_000, 100_000, 1_000_000}, growLogins,
+	},
+	{
 		"writes", "Refreshes by concurrency", "in flight", "refreshes a second", []int{1, 2, 4, 8, 16, 32, 64, 128, 256}, growWrites,
 	},
 }
@@ -80,6 +86,23 @@ func growTokens(ctx context.Context, l *lab, size int) (float64, error) {
 	p.Tokens = size
 	p.Warmup += l.options.Duration * 2 // first sight of them costs a signature each
 	return throughput(ctx, l.cluster(1), "introspect", "introspect", p)
+}
+
+// growLookups reads the profiles of some users among many.
+func growLookups(ctx context.Context, l *lab, size int) (float64, error) {
+	site, err := l.among(ctx, size)
+	if err != nil {
+		return 0, err
+	}
+	return throughput(ctx, site, "verify", "verify", l.plan())
+}
+
+func growLogins(ctx context.Context, l *lab, size int) (float64, error) {
+	site, err := l.among(ctx, size)
+	if err != nil {
+		return 0, err
+	}
+	return throughput(ctx, site, "login", "login", l.longer())
 }
 
 func growWrites(ctx context.Context, l *lab, size int) (float64, error) {

@@ -32,6 +32,7 @@ type lab struct {
 	bare    string      // URL of the bare server
 	running []*exec.Cmd // children that end on SIGTERM
 	storm   *storm      // once it was measured
+	lone    *lone       // a node with many users, which runs; nil: none does
 }
 
 // devNode is a node as keystone dev tells of it.
@@ -106,6 +107,9 @@ func (l *lab) start(ctx context.Context, args ...string) (string, error) {
 
 // close ends everything and removes the data.
 func (l *lab) close() error {
+	if l.lone != nil {
+		_ = l.lone.stop() // its data goes with the folder
+	}
 	if l.admin != nil {
 		l.admin.Close()
 	}

@@ -33,15 +33,25 @@ type Row struct {
 	AtLeast bool         `json:"at_least"` // the target is a lower bound, else an upper one
 	Figure  bench.Spread `json:"figure"`
 	Detail  string       `json:"detail"` // the absolute figures behind it
-	Missed  bool         `json:"missed"` // by more than the spread
+	Verdict string       `json:"verdict"`
 }
 
-// missed tells whether even the best round misses the target.
-func (r *Row) missed() bool {
-	if r.AtLeast {
-		return r.Figure.Most < r.Target
+// The verdicts about a row.
+const (
+	Met    = "met"
+	Nearly = "missed within the spread" // by the median, and met by a round
+	Missed = "MISSED"                   // by every round
+)
+
+func (r *Row) judge() string {
+	reaches := func(figure float64) bool { return figure == r.Target || figure > r.Target == r.AtLeast }
+	switch {
+	case reaches(r.Figure.Median):
+		return Met
+	case reaches(r.Figure.Least), reaches(r.Figure.Most):
+		return Nearly
 	}
-	return r.Figure.Least > r.Target
+	return Missed
 }
 
 // measurement is how a row comes about.
@@ -113,10 +123,10 @@ func Run(ctx context.Context, o Options) (rows []Row, err error) {
 		}
 		row := m.row
 		row.Figure, row.Detail = bench.SpreadOf(figures), detail
-		row.Missed = row.missed()
+		row.Verdict = row.judge()
 		rows = append(rows, row)
 	}
-	if slices.ContainsFunc(rows, func(r Row) bool { return r.Missed }) {
+	if slices.ContainsFunc(rows, func(r Row) bool { return r.Verdict == Missed }) {
 		return rows, ErrMissed
 	}
 	return rows, nil

@@ -70,16 +70,13 @@ func runLimits(cmd *cobra.Command, o limits.Options, report string) error {
 	}
 	var lines []table.Row
 	for _, r := range rows {
-		bound, verdict := "≤", "ok"
+		bound := "≤"
 		if r.AtLeast {
 			bound = "≥"
 		}
-		if r.Missed {
-			verdict = "MISSED"
-		}
 		lines = append(lines, table.Row{
 			r.What, r.Against, fmt.Sprintf("%.2f %s", r.Figure.Median, r.Unit), fmt.Sprintf("%.2f–%.2f", r.Figure.Least, r.Figure.Most),
-			fmt.Sprintf("%s %.4g %s", bound, r.Target, r.Unit), verdict, r.Detail,
+			fmt.Sprintf("%s %.4g %s", bound, r.Target, r.Unit), r.Verdict, r.Detail,
 		})
 	}
 	err := present(cmd, rows, table.Row{"what", "against", "median", "least–most", "target", "", "absolute"}, lines)

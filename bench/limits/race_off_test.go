@@ -1,0 +1,6 @@
+//go:build !race
+
+package limits
+
+// raceDetector allocates by itself.
+const raceDetector = false
