@@ -195,7 +195,7 @@ func (s *stage) revokeFirst(ctx context.Context, p program, a *asked) error {
 		return nil
 	}
 	s.options.Say("revoking tokens")
-	if err := s.each(ctx, mostFirst, func(ctx context.Context, i int, c *conn) error {
+	if err := s.each(ctx, mostFirst, hands, func(ctx context.Context, i int, c *conn) error {
 		return s.revoke(ctx, c, p, a.tokens[i])
 	}); err != nil {
 		return err

@@ -17,8 +17,11 @@ import (
 	"github.com/keystone-auth/keystone/api"
 )
 
-// hands is how many things are made at a time.
-const hands = 16
+// hands is how many things are made at a time, and fewHands of those that a password is hashed for.
+const (
+	hands    = 16
+	fewHands = 4
+)
 
 // stage is where a scenario is prepared: what it may use, and what has to be taken away afterwards.
 type stage struct {
@@ -101,7 +104,7 @@ func (s *stage) tokens(ctx context.Context, p program, count int) ([]string, err
 		return a.AccessToken, nil
 	}
 	made := make([]string, count)
-	err := s.each(ctx, count, func(ctx context.Context, i int, c *conn) (err error) {
+	err := s.each(ctx, count, hands, func(ctx context.Context, i int, c *conn) (err error) {
 		made[i], err = issue(ctx, c)
 		return err
 	})
@@ -112,7 +115,7 @@ func (s *stage) tokens(ctx context.Context, p program, count int) ([]string, err
 }
 
 // each does something so many times, with many hands.
-func (s *stage) each(ctx context.Context, count int, do func(ctx context.Context, i int, c *conn) error) error {
+func (s *stage) each(ctx context.Context, count, hands int, do func(ctx context.Context, i int, c *conn) error) error {
 	var next atomic.Int64
 	g, ctx := errgroup.WithContext(ctx)
 	for hand := range min(hands, count) {
@@ -150,14 +153,14 @@ func (s *stage) people(ctx context.Context, count int) ([]person, error) {
 		made[i] = person{name("user"), password}
 	}
 	s.made = append(s.made, func(ctx context.Context) error {
-		return s.each(ctx, count, func(ctx context.Context, i int, _ *conn) error {
+		return s.each(ctx, count, hands, func(ctx context.Context, i int, _ *conn) error {
 			if made[i].username == "" {
 				return nil
 			}
 			return s.site.Admin.DeleteUser(ctx, made[i].username)
 		})
 	})
-	err := s.each(ctx, count, func(ctx context.Context, i int, _ *conn) error {
+	err := s.each(ctx, count, fewHands, func(ctx context.Context, i int, _ *conn) error {
 		_, err := s.site.Admin.CreateUser(ctx, api.CreateUserRequest{
 			Username: made[i].username, Email: made[i].username + "@bench.invalid", Password: password,
 		})
@@ -183,7 +186,7 @@ func (s *stage) needAdmin() error {
 func (s *stage) sessions(ctx context.Context, people []person, count int) ([]api.TokenResponse, error) {
 	s.options.Say(fmt.Sprintf("logging in %d times", count))
 	made := make([]api.TokenResponse, count)
-	err := s.each(ctx, count, func(ctx context.Context, i int, _ *conn) (err error) {
+	err := s.each(ctx, count, fewHands, func(ctx context.Context, i int, _ *conn) (err error) {
 		p := people[i%len(people)]
 		made[i], err = s.site.Admin.Login(ctx, api.TokenRequest{Username: p.username, Password: p.password})
 		return err
