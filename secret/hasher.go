@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/subtle"
 	"errors"
+	"os/exec"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -28,9 +29,9 @@ type HasherConfig struct {
 	Params  Params // of new hashes; DefaultParams
 	Workers int    // hashes computed at once; GOMAXPROCS
 	Queue   int    // callers that may wait beyond those; 32 for each worker
-	// Program is how a process is started that calls ServeHashes. Each worker has one, which stands back
-	// behind everything else on the machine. None: hashes are computed in this process.
-	Program []string
+	// Program makes the command of a process that does nothing but call ServeHashes. Each worker has one, which
+	// stands back behind everything else on the machine. Nil: hashes are computed in this process.
+	Program func() *exec.Cmd
 	// Fallback is told, once, why hashes are computed in this process although there is a Program.
 	Fallback func(error)
 }
@@ -79,7 +80,7 @@ func NewHasher(c HasherConfig) *Hasher {
 		heavy:   make(chan struct{}, 1),
 		line:    make(chan struct{}, 1+mostHeavyWaiting),
 	}
-	if len(c.Program) > 0 {
+	if c.Program != nil {
 		h.helpers = &helpers{program: c.Program}
 		once := new(sync.Once)
 		h.fallback = func(err error) {

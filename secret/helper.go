@@ -57,7 +57,7 @@ func ServeHashes(in io.Reader, out io.Writer) error {
 
 // helpers are processes that compute hashes, each one at a time. They are started when they are needed.
 type helpers struct {
-	program []string
+	program func() *exec.Cmd
 	mu      sync.Mutex
 	idle    []*helper // the one used last at the end
 	closed  bool
@@ -99,7 +99,7 @@ func (p *helpers) take() (h *helper, used bool, err error) {
 		h.retire.Stop()
 		return h, true, nil
 	}
-	h, err = startHelper(p.program)
+	h, err = startHelper(p.program())
 	return h, false, err
 }
 
@@ -137,8 +137,7 @@ func (p *helpers) close() {
 }
 
 // startHelper starts a process without any of this one's environment, which may hold secrets.
-func startHelper(program []string) (*helper, error) {
-	cmd := exec.Command(program[0], program[1:]...)
+func startHelper(cmd *exec.Cmd) (*helper, error) {
 	cmd.Env = []string{"GOMAXPROCS=1"} // so that a collection of garbage takes no second processor
 	in, err := cmd.StdinPipe()
 	if err != nil {

@@ -3,6 +3,7 @@ package secret
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"runtime"
 	"strings"
 	"sync"
@@ -30,7 +31,7 @@ func helped(t *testing.T, workers int) *Hasher {
 		t.Fatal(err)
 	}
 	h := NewHasher(HasherConfig{
-		Params: cheap, Workers: workers, Program: []string{program, "hash-worker"},
+		Params: cheap, Workers: workers, Program: func() *exec.Cmd { return exec.Command(program, "hash-worker") },
 		Fallback: func(err error) { t.Errorf("a hash was not computed in a helper: %v", err) },
 	})
 	t.Cleanup(h.Close)
@@ -85,7 +86,7 @@ func TestHelperDies(t *testing.T) {
 	if ok, err := h.Verify(t.Context(), made, "secret"); !ok || err != nil {
 		t.Errorf("after the end of a helper the password does not fit, %v", err)
 	}
-	dying := NewHasher(HasherConfig{Params: cheap, Program: []string{"false"}, Fallback: func(err error) { t.Errorf("it was computed here: %v", err) }})
+	dying := NewHasher(HasherConfig{Params: cheap, Program: func() *exec.Cmd { return exec.Command("false") }, Fallback: func(err error) { t.Errorf("it was computed here: %v", err) }})
 	if _, err := dying.Hash(t.Context(), "secret"); err == nil || strings.Contains(err.Error(), "secret") {
 		t.Errorf("a helper that dies gives %v", err)
 	}
@@ -94,7 +95,7 @@ func TestHelperDies(t *testing.T) {
 // TestNoHelper: where no process can be started, logins go on, and the operator is told once.
 func TestNoHelper(t *testing.T) {
 	told := 0
-	h := NewHasher(HasherConfig{Params: cheap, Program: []string{"/nowhere/keystone"}, Fallback: func(error) { told++ }})
+	h := NewHasher(HasherConfig{Params: cheap, Program: func() *exec.Cmd { return exec.Command("/nowhere/keystone") }, Fallback: func(error) { told++ }})
 	for range 3 {
 		if made, err := h.Hash(t.Context(), "secret"); err != nil || made == "" {
 			t.Errorf("%q, %v", made, err)

@@ -29,23 +29,32 @@ type lone struct {
 // among is a node on its own with so many users, beside those that a scenario makes.
 func (l *lab) among(ctx context.Context, users int) (bench.Site, error) {
 	if l.lone == nil || l.lone.users != users {
-		if l.lone != nil {
-			if err := errors.Join(l.lone.stop(), os.RemoveAll(l.lone.folder)); err != nil {
-				return bench.Site{}, err
-			}
-			l.lone = nil
-		}
-		n, err := l.fillLone(ctx, users, 0)
-		if err != nil {
+		if err := l.changeLone(ctx, users); err != nil {
 			return bench.Site{}, err
 		}
-		if _, err := n.start(ctx); err != nil {
-			return bench.Site{}, err
-		}
-		l.lone = n
 	}
 	admin, err := client.New("unix:" + filepath.Join(l.lone.folder, "keystone.sock"))
 	return bench.Site{Nodes: []string{"http://" + l.lone.address}, Admin: admin}, err
+}
+
+// changeLone stops the node that runs and starts the one with so many users, which is made once.
+func (l *lab) changeLone(ctx context.Context, users int) (err error) {
+	if l.lone != nil {
+		err, l.lone = l.lone.stop(), nil
+	}
+	n := l.filled[users]
+	if n == nil && err == nil {
+		if n, err = l.fillLone(ctx, users, 0); err == nil {
+			l.filled[users] = n
+		}
+	}
+	if err == nil {
+		_, err = n.start(ctx)
+	}
+	if err == nil {
+		l.lone = n
+	}
+	return err
 }
 
 // fillLone makes a node with so many users and sessions, which is stopped.

@@ -29,10 +29,11 @@ type lab struct {
 	folder  string
 	nodes   []devNode
 	admin   *client.Client
-	bare    string      // URL of the bare server
-	running []*exec.Cmd // children that end on SIGTERM
-	storm   *storm      // once it was measured
-	lone    *lone       // a node with many users, which runs; nil: none does
+	bare    string        // URL of the bare server
+	running []*exec.Cmd   // children that end on SIGTERM
+	storm   *storm        // once it was measured
+	lone    *lone         // a node with many users, which runs; nil: none does
+	filled  map[int]*lone // those that were made, by how many users they have
 }
 
 // devNode is a node as keystone dev tells of it.
@@ -43,7 +44,7 @@ type devNode struct {
 }
 
 func openLab(ctx context.Context, o Options) (_ *lab, err error) {
-	l := &lab{options: o}
+	l := &lab{options: o, filled: map[int]*lone{}}
 	if l.folder, err = os.MkdirTemp("", "keystone-bench-"); err != nil {
 		return nil, err
 	}

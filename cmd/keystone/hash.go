@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"os/exec"
 	"os/signal"
 	"runtime"
 	"syscall"
@@ -24,15 +25,17 @@ func hashCommand() *cobra.Command {
 
 const hashWorker = "hash-worker"
 
-// hashProgram is how such a process is started: the very program that runs, even where its file has been
-// replaced by another version since.
-func hashProgram() []string {
+// hashProgram starts such a process: the very program that runs, even where its file has been replaced by
+// another version since, and under the name that it was started with, from which some programs know what
+// they are.
+func hashProgram() *exec.Cmd {
+	path := os.Args[0]
 	if runtime.GOOS == "linux" {
-		return []string{"/proc/self/exe", hashWorker}
+		path = "/proc/self/exe"
+	} else if own, err := os.Executable(); err == nil {
+		path = own
 	}
-	program, err := os.Executable()
-	if err != nil {
-		return nil
-	}
-	return []string{program, hashWorker}
+	cmd := exec.Command(path, hashWorker)
+	cmd.Args[0] = os.Args[0]
+	return cmd
 }

@@ -63,7 +63,7 @@ func serve(ctx context.Context, c Config, logs io.Writer) error {
 		log.Warn(line)
 	}
 	c.Node.Logger, c.Node.Version = log, programVersion()
-	c.Node.Hasher.Program = hashProgram()
+	c.Node.Hasher.Program = hashProgram
 	var dying sync.Mutex
 	c.Node.Fatal = func(err error) {
 		dying.Lock()                                          // for good: the first reason is the one that counts

@@ -15,7 +15,7 @@ import (
 // TestFolder fills the folders of three nodes and has them go on: testcluster compares and checks their
 // states when the test ends.
 func TestFolder(t *testing.T) {
-	const users, sessions = 25_000, 12_000 // more than one transaction of each
+	const users, sessions = 11_000, 10_500 // more than one transaction of each
 	c := testcluster.Start(t, 3)
 	c.WaitAgreed()
 	for _, n := range c.Nodes {
