@@ -35,7 +35,7 @@ func hashProgram() *exec.Cmd {
 	} else if own, err := os.Executable(); err == nil {
 		path = own
 	}
-	cmd := exec.Command(path, hashWorker)
+	cmd := exec.Command(path, hashWorker) //nolint:gosec // this very program
 	cmd.Args[0] = os.Args[0]
 	return cmd
 }
