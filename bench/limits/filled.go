@@ -12,8 +12,8 @@ import (
 	"time"
 
 	"github.com/keystone-auth/keystone/bench"
+	"github.com/keystone-auth/keystone/bench/fill"
 	"github.com/keystone-auth/keystone/client"
-	"github.com/keystone-auth/keystone/internal/fill"
 )
 
 // quiet is how long a node is left alone before its memory is looked at.

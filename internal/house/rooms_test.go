@@ -128,6 +128,10 @@ var table = []room{
 		why:  "what speaks to the API from outside sees no more than the API",
 	},
 	{
+		name: "bench/fill", rooms: []string{"iam", "secret", "store"},
+		why: "it writes rows into the file of a node that stands still, past the log and its rules",
+	},
+	{
 		name: "bench/limits", rooms: []string{anything}, libs: []string{anything},
 		why: "it measures the parts against what they are made of, so it knows all of them",
 	},
@@ -154,10 +158,6 @@ var table = []room{
 	{
 		name: "internal/testdisk",
 		why:  "it mounts a small disk for tests, whatever they keep there",
-	},
-	{
-		name: "internal/fill", rooms: []string{"iam", "secret", "store"},
-		why: "it writes rows into the file of a node that stands still, past the log and its rules",
 	},
 	{
 		name: "internal/history", rooms: []string{anything}, libs: []string{anything},

@@ -170,10 +170,10 @@ func receiver(e ast.Expr) *ast.Ident {
 }
 
 // TestOnlyTheStateMachineWrites keeps the writing half of the store to the rooms that may hold it. Everybody
-// gets the Store to read from, and whoever names its Tx could change the state of one node alone. internal/fill
+// gets the Store to read from, and whoever names its Tx could change the state of one node alone. bench/fill
 // makes the same state for all nodes while none of them runs.
 func TestOnlyTheStateMachineWrites(t *testing.T) {
-	writers := regexp.MustCompile(`^(fsm|store|internal/fill)/`)
+	writers := regexp.MustCompile(`^(fsm|store|bench/fill)/`)
 	for _, f := range sources(t) {
 		if f.isTest() || writers.MatchString(f.name) {
 			continue

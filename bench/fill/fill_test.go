@@ -6,8 +6,8 @@ import (
 	"testing"
 
 	"github.com/keystone-auth/keystone/api"
+	"github.com/keystone-auth/keystone/bench/fill"
 	"github.com/keystone-auth/keystone/iam"
-	"github.com/keystone-auth/keystone/internal/fill"
 	"github.com/keystone-auth/keystone/internal/testcluster"
 	"github.com/keystone-auth/keystone/store"
 )
