@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -76,7 +77,33 @@ func (s *stage) program(ctx context.Context, seconds int64) (program, error) {
 		return program{}, fmt.Errorf("no client could be made for the bench: %w", err)
 	}
 	s.made = append(s.made, func(ctx context.Context) error { return s.site.Admin.DeleteClient(ctx, made.ClientID) })
-	return program{made.ClientID, made.ClientSecret}, nil
+	p := program{made.ClientID, made.ClientSecret}
+	return p, s.known(ctx, p)
+}
+
+// known returns when every node knows a client that was made a moment ago on one of them.
+func (s *stage) known(ctx context.Context, p program) error {
+	ctx, cancel := context.WithTimeout(ctx, answerWithin)
+	defer cancel()
+	for i := range s.nodes {
+		c := newConn(s.nodes[i:i+1], 0)
+		defer c.close()
+		for {
+			status, body, err := c.do(ctx, s.grant(p))
+			if err == nil && (status == 200 || status == 429) { // a limit is for the load to meet
+				break
+			}
+			select {
+			case <-time.After(10 * time.Millisecond):
+			case <-ctx.Done():
+				if err == nil {
+					err = errors.New(refusal(status, body))
+				}
+				return fmt.Errorf("%s does not take the client that was made for the bench: %w", s.nodes[i].url, err)
+			}
+		}
+	}
+	return nil
 }
 
 // grant asks for one token of a client.

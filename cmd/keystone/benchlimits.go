@@ -87,6 +87,7 @@ func runLimits(cmd *cobra.Command, o limits.Options, report string) error {
 func benchBareCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "bare", Short: "Serve answers that cost nothing, for keystone bench limits", Hidden: true, Args: cobra.NoArgs,
+		Example: "  keystone bench bare",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			l, err := net.Listen("tcp", "127.0.0.1:0")
 			if err != nil {

@@ -16,6 +16,7 @@ import (
 func hashCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: hashWorker, Short: "Compute password hashes for a node", Hidden: true, Args: cobra.NoArgs,
+		Example: "  keystone hash-worker < jobs.json",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			signal.Ignore(syscall.SIGINT, syscall.SIGTERM) // the node ends it, by closing its input, once nobody waits
 			return secret.ServeHashes(cmd.InOrStdin(), cmd.OutOrStdout())
