@@ -19,6 +19,7 @@ const (
 
 // asked is the tokens that are asked about.
 type asked struct {
+	by                      program // to which they were issued, and which asks
 	valid, expired, garbage []request
 	// doomed are revoked one after the other while the load runs; those before revoked are.
 	doomed  []request
@@ -84,11 +85,7 @@ func prepareIntrospect(ctx context.Context, s *stage) (*load, error) {
 	if s.paths.introspect == "" {
 		return nil, errors.New("introspection needs its endpoint: name it with --introspect-url")
 	}
-	p, err := s.program(ctx, tokenSeconds)
-	if err != nil {
-		return nil, err
-	}
-	a, err := s.asked(ctx, p)
+	a, err := s.asked(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -96,12 +93,16 @@ func prepareIntrospect(ctx context.Context, s *stage) (*load, error) {
 	return &load{
 		operations: []string{"introspect"},
 		step:       func(w *worker) { a.askAbout(w, 0, s.plan.Mix, sum) },
-		beside:     func(ctx context.Context) { s.revokeSlowly(ctx, p, a) },
+		beside:     func(ctx context.Context) { s.revokeSlowly(ctx, a) },
 	}, nil
 }
 
-// asked issues the tokens of the plan's mix.
-func (s *stage) asked(ctx context.Context, p program) (*asked, error) {
+// asked makes a client and issues the tokens of the plan's mix to it.
+func (s *stage) asked(ctx context.Context) (*asked, error) {
+	p, err := s.program(ctx, tokenSeconds)
+	if err != nil {
+		return nil, err
+	}
 	if s.plan.Tokens == 0 {
 		s.plan.Tokens = 1
 	}
@@ -117,15 +118,15 @@ func (s *stage) asked(ctx context.Context, p program) (*asked, error) {
 	if s.plan.Bearer {
 		authorization = "Bearer " + tokens[0]
 	}
-	a := &asked{valid: s.aboutAll(authorization, tokens), garbage: s.aboutAll(authorization, garbage(tokens))}
+	a := &asked{by: p, valid: s.aboutAll(authorization, tokens), garbage: s.aboutAll(authorization, garbage(tokens))}
 	if s.paths.revoke != "" {
-		seconds := (s.plan.Warmup + time.Duration(s.plan.Rounds)*s.plan.Duration) / revokeEvery
-		if a.tokens, err = s.tokens(ctx, p, mostFirst+int(seconds)); err != nil {
+		later := (s.plan.Warmup + time.Duration(s.plan.Rounds)*s.plan.Duration) / revokeEvery
+		if a.tokens, err = s.tokens(ctx, p, mostFirst+int(later)); err != nil {
 			return nil, err
 		}
 		a.doomed = s.aboutAll(authorization, a.tokens)
 	}
-	if err := s.revokeFirst(ctx, p, a); err != nil {
+	if err := s.revokeFirst(ctx, a); err != nil {
 		return nil, err
 	}
 	if wait := time.Until(ready); wait > 0 {
@@ -187,7 +188,7 @@ func rot(s string) string {
 }
 
 // revokeFirst revokes the tokens that are dead from the beginning.
-func (s *stage) revokeFirst(ctx context.Context, p program, a *asked) error {
+func (s *stage) revokeFirst(ctx context.Context, a *asked) error {
 	if a.doomed == nil {
 		if s.plan.Mix[MixRevoked] > 0 {
 			return errors.New("revoked tokens need the endpoint for revocations: name it with --revoke-url, or leave revoked out of --mix")
@@ -196,7 +197,7 @@ func (s *stage) revokeFirst(ctx context.Context, p program, a *asked) error {
 	}
 	s.options.Say("revoking tokens")
 	if err := s.each(ctx, mostFirst, hands, func(ctx context.Context, i int, c *conn) error {
-		return s.revoke(ctx, c, p, a.tokens[i])
+		return s.revoke(ctx, c, a.by, a.tokens[i])
 	}); err != nil {
 		return err
 	}
@@ -206,7 +207,7 @@ func (s *stage) revokeFirst(ctx context.Context, p program, a *asked) error {
 
 // revokeSlowly revokes more tokens while the load runs. From the moment at which a revocation is confirmed
 // the token is among those that must be inactive, on whichever node.
-func (s *stage) revokeSlowly(ctx context.Context, p program, a *asked) {
+func (s *stage) revokeSlowly(ctx context.Context, a *asked) {
 	if a.doomed == nil {
 		return
 	}
@@ -219,7 +220,7 @@ func (s *stage) revokeSlowly(ctx context.Context, p program, a *asked) {
 			return
 		}
 		c := newConn(s.nodes, n)
-		if s.revoke(ctx, c, p, a.tokens[a.revoked.Load()]) == nil {
+		if s.revoke(ctx, c, a.by, a.tokens[a.revoked.Load()]) == nil {
 			a.revoked.Add(1)
 		}
 		c.close()

@@ -30,11 +30,7 @@ const (
 var dayOperations = []string{"introspect", "verify", "service-token", "refresh", "login", "revoke", "introspect revoked"}
 
 func prepareMixed(ctx context.Context, s *stage) (*load, error) {
-	p, err := s.program(ctx, tokenSeconds)
-	if err != nil {
-		return nil, err
-	}
-	a, err := s.asked(ctx, p)
+	a, err := s.asked(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -46,7 +42,7 @@ func prepareMixed(ctx context.Context, s *stage) (*load, error) {
 	if err != nil {
 		return nil, err
 	}
-	logins, sum, service := s.logins(people), s.plan.Mix.sum(), s.grant(p)
+	logins, sum, service := s.logins(people), s.plan.Mix.sum(), s.grant(a.by)
 	profiles, chains := make([]request, len(open)), make([]chain, len(open))
 	for i, t := range open {
 		profiles[i], chains[i].refresh = s.profile(t.AccessToken), t.RefreshToken
@@ -67,14 +63,14 @@ func prepareMixed(ctx context.Context, s *stage) (*load, error) {
 		case dayLogin:
 			w.call(dayLogin, &logins[w.random.IntN(len(logins))], ok)
 		case dayRevoke:
-			s.issueAndRevoke(w, p, dayServiceToken, dayRevoke, dayRevoked)
+			s.issueAndRevoke(w, a.by, dayServiceToken, dayRevoke, dayRevoked)
 		default:
 			a.askAbout(w, dayIntrospect, s.plan.Mix, sum)
 		}
 	}
 	return &load{
 		operations: dayOperations, step: step,
-		beside: func(ctx context.Context) { s.revokeSlowly(ctx, p, a) },
+		beside: func(ctx context.Context) { s.revokeSlowly(ctx, a) },
 	}, nil
 }
 
@@ -85,11 +81,7 @@ func prepareFailover(ctx context.Context, s *stage) (*load, error) {
 	if len(s.nodes) < 2 {
 		return nil, errors.New("while a node dies the load goes to the others, so name at least two nodes with --url")
 	}
-	p, err := s.program(ctx, tokenSeconds)
-	if err != nil {
-		return nil, err
-	}
-	a, err := s.asked(ctx, p)
+	a, err := s.asked(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -111,7 +103,7 @@ func prepareFailover(ctx context.Context, s *stage) (*load, error) {
 			var killing sync.WaitGroup
 			defer killing.Wait()
 			killing.Go(func() { s.killOnce(ctx) })
-			s.revokeSlowly(ctx, p, a)
+			s.revokeSlowly(ctx, a)
 		},
 	}, nil
 }
