@@ -107,7 +107,7 @@ func (s *Server) identifyClient(ctx context.Context, x *exchange, id, secret str
 	if bytes.EqualFold(scheme, []byte("Bearer")) || scheme == nil && id == "" {
 		return s.identify(x)
 	}
-	presented, err := x.clientAuth(id, secret)
+	presented, err := x.clientAuth(scheme, value, id, secret)
 	if err != nil {
 		return err
 	}
@@ -123,14 +123,13 @@ func errTwoWays() error {
 	return iam.Errorf(iam.InvalidRequest, "The request authenticates in more than one way.")
 }
 
-// clientAuth is what the client presents: HTTP Basic, or the two parameters of the body, never both
-// (RFC 6749 §2.3).
-func (x *exchange) clientAuth(id, secret string) (oauth.ClientAuth, error) {
+// clientAuth is what the client presents: HTTP Basic in the Authorization header, or the two parameters of
+// the body, never both (RFC 6749 §2.3).
+func (x *exchange) clientAuth(scheme, value []byte, id, secret string) (oauth.ClientAuth, error) {
 	presented := oauth.ClientAuth{ID: id, Secret: secret, IP: x.ip(), At: x.now}
 	x.presented = id
-	scheme, value, err := x.authorization()
-	if err != nil || !bytes.EqualFold(scheme, []byte("Basic")) {
-		return presented, err
+	if !bytes.EqualFold(scheme, []byte("Basic")) {
+		return presented, nil
 	}
 	basicID, basicSecret, ok := parseBasic(value)
 	switch {

@@ -73,7 +73,7 @@ func (s *Server) serve(rt *route, h handler) fasthttp.RequestHandler {
 		head.CopyTo(&ctx.Response.Header)
 		x := newExchange(ctx, rt)
 		defer x.release()
-		x.id, x.from = requestID(ctx), s.address(ctx)
+		x.id, x.from = requestID(ctx, x.now), s.address(ctx)
 		x.ownHeaders()
 		x.index = s.Cluster.Applied() // before anything is read
 		s.call(x, h)
@@ -158,15 +158,21 @@ func (x *exchange) method() string {
 
 const headerRequestID = "X-Request-ID"
 
+// The headers that every answer has of its own, as fasthttp spells them: it need not look at each letter again.
+var (
+	requestIDKey = []byte("X-Request-Id")
+	indexKey     = []byte("Keystone-Index")
+)
+
 // requestID takes the caller's X-Request-ID where it is harmless in a log, else makes one.
-func requestID(ctx *fasthttp.RequestCtx) string {
+func requestID(ctx *fasthttp.RequestCtx, now iam.Time) string {
 	given := ctx.Request.Header.Peek(headerRequestID)
 	if len(given) == 0 || len(given) > 64 {
-		return iam.NewID().String()
+		return iam.NewIDAt(now).String()
 	}
 	for _, c := range given {
 		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '_' || c == '.') {
-			return iam.NewID().String()
+			return iam.NewIDAt(now).String()
 		}
 	}
 	return string(given)
@@ -198,7 +204,8 @@ func commonHead(rt *route) *fasthttp.ResponseHeader {
 
 func (x *exchange) ownHeaders() {
 	h := &x.http.Response.Header
-	h.Set(headerRequestID, x.id)
+	var text [64]byte // on the stack
+	h.SetCanonical(requestIDKey, append(text[:0], x.id...))
 	if x.http.IsTLS() {
 		h.Set(fasthttp.HeaderStrictTransportSecurity, "max-age=31536000; includeSubDomains")
 	}
@@ -264,7 +271,7 @@ func (x *exchange) reflects(index uint64) { x.index = max(x.index, index) }
 // introspection has them.
 func (x *exchange) tellIndex() {
 	var digits [20]byte
-	x.http.Response.Header.SetBytesV("Keystone-Index", strconv.AppendUint(digits[:0], x.index, 10))
+	x.http.Response.Header.SetCanonical(indexKey, strconv.AppendUint(digits[:0], x.index, 10))
 }
 
 // param is a parameter of the path.

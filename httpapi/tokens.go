@@ -54,7 +54,11 @@ func (s *Server) token(ctx context.Context, x *exchange, grant string, r api.Gra
 }
 
 func (s *Server) issue(ctx context.Context, x *exchange, grant string, r api.GrantRequest) (oauth.Answer, error) {
-	client, err := x.clientAuth(r.ClientID, r.ClientSecret)
+	scheme, value, err := x.authorization()
+	if err != nil {
+		return oauth.Answer{}, err
+	}
+	client, err := x.clientAuth(scheme, value, r.ClientID, r.ClientSecret)
 	if err != nil {
 		return oauth.Answer{}, err
 	}

@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
-	"time"
 )
 
 // ID names a user, role, scope, session or request: a UUID, 16 bytes, version 7 when made here
@@ -14,10 +13,13 @@ type ID [16]byte
 
 // NewID returns a fresh version 7 UUID. It must never be called while a command is applied: ids
 // enter the state machine inside the command.
-func NewID() ID {
+func NewID() ID { return NewIDAt(Now()) }
+
+// NewIDAt is NewID for who knows the time already.
+func NewIDAt(now Time) ID {
 	var id ID
 	_, _ = rand.Read(id[:]) // never fails since Go 1.24: the runtime ends the process instead
-	ms := uint64(time.Now().UnixMilli())
+	ms := uint64(now) / 1000
 	binary.BigEndian.PutUint16(id[0:2], uint16(ms>>32))
 	binary.BigEndian.PutUint32(id[2:6], uint32(ms))
 	id[6] = id[6]&0x0f | 0x70

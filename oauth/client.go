@@ -24,6 +24,9 @@ type ClientAuth struct {
 // refused with the same words. A public client has no secret to present, and must not present one. The
 // client is shared and must not be changed.
 func (s *Service) AuthenticateClient(ctx context.Context, a ClientAuth) (*iam.Client, error) {
+	if a.At == 0 {
+		a.At = s.Now()
+	}
 	client, known := s.View.Client(a.ID)
 	if !known {
 		client = &nobody
@@ -38,9 +41,6 @@ func (s *Service) AuthenticateClient(ctx context.Context, a ClientAuth) (*iam.Cl
 		return nil, iam.Errorf(iam.ClientDisabled, "The client is disabled.")
 	case !allowed(client.AllowedIPs, a.IP):
 		return nil, iam.Errorf(iam.Forbidden, "The client may not be used from this address.")
-	}
-	if a.At == 0 {
-		a.At = s.Now()
 	}
 	s.uses.add(client.ID, a.At)
 	return client, nil
@@ -60,7 +60,7 @@ func (s *Service) proves(ctx context.Context, c *iam.Client, a ClientAuth) (bool
 	if digest.Equal(c.SecretDigest) {
 		return true, nil
 	}
-	graced := s.Now() < c.PreviousUntil
+	graced := a.At < c.PreviousUntil
 	if digest.Equal(c.PreviousDigest) && graced {
 		return true, nil
 	}

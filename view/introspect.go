@@ -1,7 +1,6 @@
 package view
 
 import (
-	"hash/maphash"
 	"strconv"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -10,20 +9,7 @@ import (
 	"github.com/keystone-auth/keystone/token"
 )
 
-// seed makes the index of remembered tokens unpredictable: nobody can send tokens that collide.
-var seed = maphash.MakeSeed()
-
 var inactive = []byte(`{"active":false}`)
-
-// remembered is a token whose signature was found good once. Whether it is alive is asked again on
-// each use.
-type remembered struct {
-	claims token.Claims
-	// text is the token and behind it the answer while it is alive, beside each other: with many tokens most
-	// of the time goes into waiting for memory.
-	text string
-	raw  int // the length of the token
-}
 
 // Introspect appends the answer to an introspection of the token (RFC 7662 §2.2) to dst. It keeps
 // neither slice.
@@ -46,11 +32,11 @@ func (v *View) Verify(raw []byte, now iam.Time) (*token.Claims, error) {
 // alive returns what is known of a token that is genuine, alive and not revoked, and nil of every other.
 func (v *View) alive(raw []byte, now iam.Time) *remembered {
 	m := v.memory.Load()
-	t := v.recall(raw)
+	t := m.verified.get(raw)
 	if t == nil {
-		t = v.learn(m, string(raw), now)
+		t = m.learn(string(raw), now)
 	}
-	if t == nil || now.Unix() >= t.claims.ExpiresAt || m.dead(&t.claims) {
+	if t == nil || now.Unix() >= t.expires || !m.unrevoked(t) {
 		return nil
 	}
 	return t
@@ -60,18 +46,23 @@ func errInvalid() error {
 	return iam.Errorf(iam.InvalidToken, "The access token is not valid: it is malformed, expired or revoked.")
 }
 
-// recall compares the whole token: two with one hash must never answer for each other.
-func (v *View) recall(raw []byte) *remembered {
-	t, ok := v.verified.GetIfPresent(maphash.Bytes(seed, raw))
-	if !ok || t.text[:t.raw] != string(raw) {
-		return nil
+// unrevoked tells whether the token was not taken away. The answer holds until anything is, so it is remembered
+// with the version of what was asked. The version is read before: what changes meanwhile makes a later one.
+func (m *memory) unrevoked(t *remembered) bool {
+	version := m.version.Load()
+	if t.checked.Load() == version {
+		return true
 	}
-	return t
+	if m.dead(&t.claims) {
+		return false
+	}
+	t.checked.Store(version)
+	return true
 }
 
 // learn verifies the signature once and remembers what it found, good tokens only: garbage must not
 // push them out.
-func (v *View) learn(m *memory, raw string, now iam.Time) *remembered {
+func (m *memory) learn(raw string, now iam.Time) *remembered {
 	claims, err := m.keys.Verify(raw, token.Expect{Issuer: m.settings.Issuer, Now: now})
 	if err != nil {
 		return nil
@@ -79,13 +70,10 @@ func (v *View) learn(m *memory, raw string, now iam.Time) *remembered {
 	if client, known := m.clients.Load(claims.ClientID); known {
 		claims.ClientID = client.ClientID // one text for all tokens of a client
 	}
-	t := &remembered{claims: *claims, text: string(appendActive([]byte(raw), claims)), raw: len(raw)}
-	v.verified.Set(maphash.String(seed, raw), t)
-	if v.memory.Load().keys != m.keys {
-		// The keys changed while this token was verified: what was remembered may have escaped the
-		// invalidation.
-		v.verified.Invalidate(maphash.String(seed, raw))
+	t := &remembered{
+		text: string(appendActive([]byte(raw), claims)), raw: len(raw), expires: claims.ExpiresAt, claims: *claims,
 	}
+	m.verified.add(t, now)
 	return t
 }
 

@@ -2,6 +2,7 @@ package view
 
 import (
 	"fmt"
+	"sync/atomic"
 
 	"github.com/puzpuzpuz/xsync/v4"
 
@@ -18,6 +19,11 @@ type memory struct {
 	rows     map[string]iam.Key // every key row, from which keys is made
 	keys     *token.KeySet
 	clients  *xsync.Map[string, *iam.Client]
+
+	// verified are the tokens that were found good under these keys and settings. Others come with others of
+	// their own, so that nothing found under what is gone outlives it.
+	verified *verified
+	version  *atomic.Uint64 // counts the changes of what decides about tokens, after each of them
 
 	tokens    *xsync.Map[string, struct{}] // jti
 	sessions  *xsync.Map[iam.ID, struct{}]
@@ -39,17 +45,25 @@ func (k cut) kills(c *token.Claims) bool {
 }
 
 func newMemory() *memory {
-	return &memory{
-		rows: map[string]iam.Key{}, keys: new(token.KeySet),
+	m := &memory{
+		version: new(atomic.Uint64),
+		rows:    map[string]iam.Key{}, keys: new(token.KeySet),
 		clients: xsync.NewMap[string, *iam.Client](),
 		tokens:  xsync.NewMap[string, struct{}](), sessions: xsync.NewMap[iam.ID, struct{}](),
 		users: xsync.NewMap[string, int64](), byClients: xsync.NewMap[string, cut](),
 	}
+	m.version.Add(1) // 0 is that of a token that was never checked
+	return m
 }
 
-// take follows one changed row. It tells whether keys or settings changed, which readers see only
-// after the whole batch.
-func (m *memory) take(row any, deleted bool) (rebuild bool) {
+// took tells what a row changed.
+type took struct {
+	decides bool // something by which tokens are judged
+	rebuild bool // keys or settings, which readers see only after the whole batch
+}
+
+// take follows one changed row.
+func (m *memory) take(row any, deleted bool) took {
 	switch r := row.(type) {
 	case iam.Revocation:
 		m.revoke(r, deleted)
@@ -65,33 +79,35 @@ func (m *memory) take(row any, deleted bool) (rebuild bool) {
 		} else {
 			m.rows[r.ID] = r
 		}
-		return true
+		return took{true, true}
 	case iam.Settings:
 		m.settings = r
-		return true
+		return took{true, true}
 	case iam.Epoch:
 		m.epoch = r
-		return true
+		return took{true, true}
+	default:
+		return took{}
 	}
-	return false
+	return took{decides: true}
 }
 
 func (m *memory) revoke(r iam.Revocation, deleted bool) {
 	switch r.Kind {
 	case iam.RevokedToken:
-		set(m.tokens, r.Subject, struct{}{}, deleted)
+		put(m.tokens, r.Subject, struct{}{}, deleted)
 	case iam.RevokedSession:
 		if id, err := iam.ParseID(r.Subject); err == nil {
-			set(m.sessions, id, struct{}{}, deleted)
+			put(m.sessions, id, struct{}{}, deleted)
 		}
 	case iam.RevokedUser:
-		set(m.users, r.Subject, r.Before.Unix(), deleted)
+		put(m.users, r.Subject, r.Before.Unix(), deleted)
 	case iam.RevokedClient:
-		set(m.byClients, r.Subject, cut{r.Index, r.Before.Unix()}, deleted)
+		put(m.byClients, r.Subject, cut{r.Index, r.Before.Unix()}, deleted)
 	}
 }
 
-func set[K comparable, V any](m *xsync.Map[K, V], key K, value V, deleted bool) {
+func put[K comparable, V any](m *xsync.Map[K, V], key K, value V, deleted bool) {
 	if deleted {
 		m.Delete(key)
 	} else {
@@ -135,7 +151,7 @@ func (m *memory) deadByClient(c *token.Claims) bool {
 }
 
 // load reads the whole picture from the store.
-func load(s *store.Store, open func(sealed, aad []byte) ([]byte, error)) (*memory, error) {
+func load(s *store.Store, c Config) (*memory, error) {
 	m := newMemory()
 	if err := s.View(func(r *store.Reader) error {
 		r.EachHot(func(row any) { m.take(row, false) })
@@ -143,20 +159,20 @@ func load(s *store.Store, open func(sealed, aad []byte) ([]byte, error)) (*memor
 	}); err != nil {
 		return nil, err
 	}
-	return m.rebuilt(open)
+	return m.rebuilt(c)
 }
 
-// rebuilt returns a copy that shares the maps and has its keys opened anew.
-func (m *memory) rebuilt(open func(sealed, aad []byte) ([]byte, error)) (*memory, error) {
+// rebuilt returns a copy that shares the maps, has its keys opened anew and remembers no token.
+func (m *memory) rebuilt(c Config) (*memory, error) {
 	rows := make([]iam.Key, 0, len(m.rows))
 	for _, k := range m.rows {
 		rows = append(rows, k)
 	}
-	keys, err := token.NewKeySet(rows, open)
+	keys, err := token.NewKeySet(rows, c.Open)
 	if err != nil {
 		return nil, fmt.Errorf("the signing keys cannot be opened with this cluster secret: %w", err)
 	}
 	next := *m
-	next.keys = keys
+	next.keys, next.verified = keys, newVerified(c.Remembered)
 	return &next, nil
 }

@@ -3,21 +3,19 @@ package view
 import (
 	"sync/atomic"
 
-	"github.com/maypok86/otter/v2"
-
 	"github.com/keystone-auth/keystone/iam"
 	"github.com/keystone-auth/keystone/store"
 	"github.com/keystone-auth/keystone/token"
 )
 
-// DefaultRemembered is how many verified tokens a node keeps, about 2 KiB each.
+// DefaultRemembered is for how many verified tokens a node has room, about 2 KiB each.
 const DefaultRemembered = 100_000
 
 // Config is what a View is made of.
 type Config struct {
 	// Open unseals a signing key.
 	Open func(sealed, aad []byte) ([]byte, error)
-	// Remembered bounds the verified tokens that are kept; 0 means DefaultRemembered.
+	// Remembered is for how many verified tokens there is room, made up to a power of two; 0 means DefaultRemembered.
 	Remembered int
 	// Fatal is told when the state can no longer be followed. It ends the process.
 	Fatal func(error)
@@ -26,8 +24,7 @@ type Config struct {
 // View is the memory of one node. It is safe for concurrent use.
 type View struct {
 	Config
-	memory   atomic.Pointer[memory]
-	verified *otter.Cache[uint64, *remembered]
+	memory atomic.Pointer[memory]
 }
 
 // New returns the view of what is in the store.
@@ -35,12 +32,8 @@ func New(c Config, s *store.Store) (*View, error) {
 	if c.Remembered == 0 {
 		c.Remembered = DefaultRemembered
 	}
-	verified, err := otter.New(&otter.Options[uint64, *remembered]{MaximumSize: c.Remembered})
-	if err != nil {
-		return nil, err
-	}
-	v := &View{Config: c, verified: verified}
-	m, err := load(s, c.Open)
+	v := &View{Config: c}
+	m, err := load(s, c)
 	if err != nil {
 		return nil, err
 	}
@@ -50,31 +43,33 @@ func New(c Config, s *store.Store) (*View, error) {
 
 // Commit follows a transaction of the state machine. Seeing a change twice does no harm.
 func (v *View) Commit(changes []store.Change) {
-	next, rebuild := *v.memory.Load(), false
+	next, all := *v.memory.Load(), took{}
 	for _, c := range changes {
-		rebuild = next.take(c.Row, c.Deleted) || rebuild
+		one := next.take(c.Row, c.Deleted)
+		all.decides, all.rebuild = all.decides || one.decides, all.rebuild || one.rebuild
 	}
-	if !rebuild {
+	if all.decides {
+		next.version.Add(1)
+	}
+	if !all.rebuild {
 		return
 	}
-	m, err := next.rebuilt(v.Open)
+	m, err := next.rebuilt(v.Config)
 	if err != nil {
 		v.Fatal(err)
 		return
 	}
 	v.memory.Store(m)
-	v.verified.InvalidateAll() // a token may have been remembered under a key or issuer that is gone
 }
 
 // Reload reads everything anew, after the whole state was replaced.
 func (v *View) Reload(s *store.Store) {
-	m, err := load(s, v.Open)
+	m, err := load(s, v.Config)
 	if err != nil {
 		v.Fatal(err)
 		return
 	}
 	v.memory.Store(m)
-	v.verified.InvalidateAll()
 }
 
 // Settings returns the cluster's settings; they are zero before it was initialized.
@@ -108,7 +103,7 @@ type Stats struct {
 func (v *View) Stats() Stats {
 	m := v.memory.Load()
 	return Stats{
-		Remembered:  v.verified.EstimatedSize(),
+		Remembered:  int(m.verified.count.Load()),
 		Revocations: m.tokens.Size() + m.sessions.Size() + m.users.Size() + m.byClients.Size(),
 		Clients:     m.clients.Size(),
 	}

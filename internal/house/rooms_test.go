@@ -73,7 +73,7 @@ var table = []room{
 	{
 		name: "view", rooms: []string{"iam", "store", "token"},
 		libs: []string{
-			"github.com/puzpuzpuz/xsync/v4", "github.com/maypok86/otter/v2", "github.com/go-json-experiment/json",
+			"github.com/puzpuzpuz/xsync/v4", "github.com/go-json-experiment/json",
 		},
 		why: "the hot path reads what was committed and does not know how that came about",
 	},
