@@ -36,7 +36,7 @@ func (v *View) alive(raw []byte, now iam.Time) *remembered {
 	if t == nil {
 		t = m.learn(string(raw), now)
 	}
-	if t == nil || now.Unix() >= t.expires || !m.unrevoked(t) {
+	if t == nil || now.Unix() >= t.claims.ExpiresAt || m.dead(t) {
 		return nil
 	}
 	return t
@@ -44,20 +44,6 @@ func (v *View) alive(raw []byte, now iam.Time) *remembered {
 
 func errInvalid() error {
 	return iam.Errorf(iam.InvalidToken, "The access token is not valid: it is malformed, expired or revoked.")
-}
-
-// unrevoked tells whether the token was not taken away. The answer holds until anything is, so it is remembered
-// with the version of what was asked. The version is read before: what changes meanwhile makes a later one.
-func (m *memory) unrevoked(t *remembered) bool {
-	version := m.version.Load()
-	if t.checked.Load() == version {
-		return true
-	}
-	if m.dead(&t.claims) {
-		return false
-	}
-	t.checked.Store(version)
-	return true
 }
 
 // learn verifies the signature once and remembers what it found, good tokens only: garbage must not
@@ -71,7 +57,7 @@ func (m *memory) learn(raw string, now iam.Time) *remembered {
 		claims.ClientID = client.ClientID // one text for all tokens of a client
 	}
 	t := &remembered{
-		text: string(appendActive([]byte(raw), claims)), raw: len(raw), expires: claims.ExpiresAt, claims: *claims,
+		text: string(appendActive([]byte(raw), claims)), raw: len(raw), key: keyOf(claims.ID), claims: *claims,
 	}
 	m.verified.add(t, now)
 	return t

@@ -1,8 +1,8 @@
 package view
 
 import (
+	"crypto/sha256"
 	"fmt"
-	"sync/atomic"
 
 	"github.com/puzpuzpuz/xsync/v4"
 
@@ -23,9 +23,8 @@ type memory struct {
 	// verified are the tokens that were found good under these keys and settings. Others come with others of
 	// their own, so that nothing found under what is gone outlives it.
 	verified *verified
-	version  *atomic.Uint64 // counts the changes of what decides about tokens, after each of them
 
-	tokens    *xsync.Map[string, struct{}] // jti
+	tokens    *xsync.Map[tokenKey, struct{}]
 	sessions  *xsync.Map[iam.ID, struct{}]
 	users     *xsync.Map[string, int64] // subject → Unix second up to which its tokens are dead
 	byClients *xsync.Map[string, cut]   // client_id → which of its tokens are dead
@@ -44,26 +43,31 @@ func (k cut) kills(c *token.Claims) bool {
 	return c.ClientGeneration < k.generation
 }
 
+// tokenKey stands for a jti, in a form that lies beside what else is looked at for a token.
+type tokenKey [16]byte
+
+// keyOf is the jti where it is a UUID, as Keystone's are. Of others it is a digest: two with one digest, which
+// nobody can make, would be revoked together.
+func keyOf(jti string) tokenKey {
+	if id, err := iam.ParseID(jti); err == nil {
+		return tokenKey(id)
+	}
+	digest := sha256.Sum256([]byte(jti))
+	return tokenKey(digest[:])
+}
+
 func newMemory() *memory {
-	m := &memory{
-		version: new(atomic.Uint64),
-		rows:    map[string]iam.Key{}, keys: new(token.KeySet),
+	return &memory{
+		rows: map[string]iam.Key{}, keys: new(token.KeySet),
 		clients: xsync.NewMap[string, *iam.Client](),
-		tokens:  xsync.NewMap[string, struct{}](), sessions: xsync.NewMap[iam.ID, struct{}](),
+		tokens:  xsync.NewMap[tokenKey, struct{}](), sessions: xsync.NewMap[iam.ID, struct{}](),
 		users: xsync.NewMap[string, int64](), byClients: xsync.NewMap[string, cut](),
 	}
-	m.version.Add(1) // 0 is that of a token that was never checked
-	return m
 }
 
-// took tells what a row changed.
-type took struct {
-	decides bool // something by which tokens are judged
-	rebuild bool // keys or settings, which readers see only after the whole batch
-}
-
-// take follows one changed row.
-func (m *memory) take(row any, deleted bool) took {
+// take follows one changed row. It tells whether keys or settings changed, which readers see only
+// after the whole batch.
+func (m *memory) take(row any, deleted bool) (rebuild bool) {
 	switch r := row.(type) {
 	case iam.Revocation:
 		m.revoke(r, deleted)
@@ -79,23 +83,21 @@ func (m *memory) take(row any, deleted bool) took {
 		} else {
 			m.rows[r.ID] = r
 		}
-		return took{true, true}
+		return true
 	case iam.Settings:
 		m.settings = r
-		return took{true, true}
+		return true
 	case iam.Epoch:
 		m.epoch = r
-		return took{true, true}
-	default:
-		return took{}
+		return true
 	}
-	return took{decides: true}
+	return false
 }
 
 func (m *memory) revoke(r iam.Revocation, deleted bool) {
 	switch r.Kind {
 	case iam.RevokedToken:
-		put(m.tokens, r.Subject, struct{}{}, deleted)
+		put(m.tokens, keyOf(r.Subject), struct{}{}, deleted)
 	case iam.RevokedSession:
 		if id, err := iam.ParseID(r.Subject); err == nil {
 			put(m.sessions, id, struct{}{}, deleted)
@@ -117,11 +119,12 @@ func put[K comparable, V any](m *xsync.Map[K, V], key K, value V, deleted bool) 
 
 // dead tells whether the token was taken away. Sessions, jtis and the generations of clients say it
 // exactly; the times of users are whole seconds, as iat is, and a token of that very second is dead.
-func (m *memory) dead(c *token.Claims) bool {
+func (m *memory) dead(t *remembered) bool {
+	c := &t.claims
 	if c.Epoch < m.epoch.Number {
 		return true
 	}
-	if _, revoked := m.tokens.Load(c.ID); revoked {
+	if _, revoked := m.tokens.Load(t.key); revoked {
 		return true
 	}
 	if c.ClientID != "" && m.deadByClient(c) {

@@ -17,11 +17,10 @@ var seed = maphash.MakeSeed()
 type remembered struct {
 	// text is the token and behind it the answer while it is alive, beside each other: with many tokens most
 	// of the time goes into waiting for memory.
-	text    string
-	raw     int // the length of the token
-	expires int64
-	checked atomic.Uint64 // the version of the memory in which it was not revoked
-	claims  token.Claims
+	text   string
+	raw    int      // the length of the token
+	key    tokenKey // of its jti
+	claims token.Claims
 }
 
 // verified is a cache of tokens in sets, as processors cache memory: a token's hash says in which set it may
@@ -69,7 +68,7 @@ func (v *verified) add(t *remembered, now iam.Time) {
 	s := v.set(hash)
 	place := int(v.turn.Add(1) % ways)
 	for i := range s.tokens {
-		if old := s.tokens[i].Load(); old == nil || old.expires <= now.Unix() {
+		if old := s.tokens[i].Load(); old == nil || old.claims.ExpiresAt <= now.Unix() {
 			place = i
 			break
 		}

@@ -43,15 +43,11 @@ func New(c Config, s *store.Store) (*View, error) {
 
 // Commit follows a transaction of the state machine. Seeing a change twice does no harm.
 func (v *View) Commit(changes []store.Change) {
-	next, all := *v.memory.Load(), took{}
+	next, rebuild := *v.memory.Load(), false
 	for _, c := range changes {
-		one := next.take(c.Row, c.Deleted)
-		all.decides, all.rebuild = all.decides || one.decides, all.rebuild || one.rebuild
+		rebuild = next.take(c.Row, c.Deleted) || rebuild
 	}
-	if all.decides {
-		next.version.Add(1)
-	}
-	if !all.rebuild {
+	if !rebuild {
 		return
 	}
 	m, err := next.rebuilt(v.Config)
