@@ -25,13 +25,15 @@ func introspection(bearer bool) func(context.Context, *lab) ([]float64, string, 
 		}
 		p := l.plan()
 		p.Bearer = bearer
+		asked := p // with dead tokens among them: that none comes back to life is seen under this load
+		asked.Mix = bench.Mix{bench.MixValid: 99, bench.MixRevoked: 1}
 		bare := bench.Site{
 			ClientID: "bench-client-00000000000", ClientSecret: strings.Repeat("s", 53),
 			TokenURL: l.bareURL(bareToken, token), IntrospectURL: l.bareURL(bareIntrospect, answer),
 		}
 		ratios, a, b, err := l.pairs(ctx,
 			func(ctx context.Context) (float64, error) {
-				return throughput(ctx, l.cluster(1), "introspect", "introspect", p)
+				return throughput(ctx, l.cluster(1), "introspect", "introspect", asked)
 			},
 			func(ctx context.Context) (float64, error) {
 				return throughput(ctx, bare, "introspect", "introspect", p)
