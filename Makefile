@@ -22,7 +22,7 @@ GO_TEST := CGO_ENABLED=1 go test -race -tags $(TAGS)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test bench lint fmt docs fuzz torture openapi-lint clean need-go need-cc
+.PHONY: help run build package manifests test bench lint fmt docs fuzz torture openapi-lint clean need-go need-cc
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +32,12 @@ run: build ## Build, then start three nodes on this machine; options go into ARG
 
 build: need-go ## Build the static binary bin/keystone
 	go build -trimpath -tags $(TAGS) -ldflags '$(LDFLAGS)' -o bin/keystone ./cmd/keystone
+
+package: build ## Make a tarball and a Debian package in bin/dist
+	deploy/package.sh $(VERSION) bin/dist
+
+manifests: ## Write deploy/kubernetes from the chart, for which helm is needed
+	helm template keystone deploy/helm/keystone > deploy/kubernetes/keystone.yaml
 
 test: lint need-cc ## Vet, lint and run all tests with the race detector
 	$(GO_TEST) -timeout 14m ./...

@@ -129,3 +129,14 @@ func (l *StringList) UnmarshalJSON(text []byte) error {
 	*l = StringList{one}
 	return nil
 }
+
+// Verified tells a proxy whose request it may let through. The same stands in the headers of the answer, which are
+// X-Auth-Subject, X-Auth-Type, X-Auth-Client-Id, X-Auth-Username, X-Auth-Scope and X-Auth-Roles.
+type Verified struct {
+	Subject  string   `json:"sub"`
+	Type     string   `json:"type"` // access: a person's, service: a client's own
+	ClientID string   `json:"client_id,omitzero"`
+	Username string   `json:"username,omitzero"`
+	Scope    string   `json:"scope"` // space-separated
+	Roles    []string `json:"roles,omitzero"`
+}

@@ -6,6 +6,8 @@ import (
 	"runtime"
 	"strings"
 	"time"
+
+	"github.com/keystone-auth/keystone/limit"
 )
 
 // handler answers one request. An error becomes the answer.
@@ -74,6 +76,11 @@ func (s *Server) enter(x *exchange) error {
 		return s.admitRoute(x)
 	default:
 		identified = s.identify(x)
+	}
+	if x.route.limit == limitRefused && identified != nil {
+		if err := s.admit(x, limit.AddressKey(x.ip()), s.Limits.API); err != nil {
+			return err
+		}
 	}
 	if err := s.admitRoute(x); err != nil {
 		return err

@@ -163,4 +163,7 @@ var apiDoc = map[string]string{
 	"User.roles":                                 "Names.",
 	"User.scopes":                                "Names, through all roles.",
 	"Users":                                      "Users is one page of the list of users.",
+	"Verified":                                   "Verified tells a proxy whose request it may let through. The same stands in the headers of the answer, which are X-Auth-`sub`, X-Auth-`type`, X-Auth-Client-Id, X-Auth-`username`, X-Auth-`scope` and X-Auth-`roles`.",
+	"Verified.scope":                             "Space-separated.",
+	"Verified.type":                              "Access: a person's, service: a client's own.",
 }

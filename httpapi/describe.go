@@ -22,6 +22,7 @@ type described struct {
 	rising    bool             // unasked the list is in rising order
 	versioned bool             // the answer has an ETag, and a change takes If-Match
 	ifMatch   bool             // a POST that takes If-Match
+	headers   []string         // of a good answer, beyond those that follow from the row
 	fails     []iam.Code       // refusals beyond those that follow from the row
 
 	bodies, answers []sample // examples; none: one that is made of the type
@@ -190,6 +191,12 @@ var sharedHeaders = map[string]object{
 	"X-RateLimit-Limit":     {{"description", "How many requests are admitted in the window, where the call has a limit."}, {"schema", object{{"type", "integer"}, {"minimum", 0}}}, {"example", 100}},
 	"X-RateLimit-Remaining": {{"description", "How many are left."}, {"schema", object{{"type", "integer"}, {"minimum", 0}}}, {"example", 99}},
 	"X-RateLimit-Reset":     {{"description", "When the next one is free again, in seconds since 1970."}, {"schema", object{{"type", "integer"}, {"minimum", 0}}}, {"example", sampleTime.Unix()}},
+	"X-Auth-Subject":        {{"description", "The `sub` of the token."}, {"schema", object{{"type", "string"}}}, {"example", sampleID}},
+	"X-Auth-Type":           {{"description", "`access`: a person's token, `service`: a client's own."}, {"schema", object{{"type", "string"}, {"enum", []string{"access", "service"}}}}, {"example", "access"}},
+	"X-Auth-Client-Id":      {{"description", "The client that the token was issued to, or nothing."}, {"schema", object{{"type", "string"}}}, {"example", "billing"}},
+	"X-Auth-Username":       {{"description", "The person's name, or nothing."}, {"schema", object{{"type", "string"}}}, {"example", "alice"}},
+	"X-Auth-Scope":          {{"description", "The scopes of the token, with spaces between."}, {"schema", object{{"type", "string"}}}, {"example", "read:profile write:profile"}},
+	"X-Auth-Roles":          {{"description", "The person's roles, with spaces between, or nothing."}, {"schema", object{{"type", "string"}}}, {"example", "user"}},
 	"Retry-After":           {{"description", "Seconds after which trying again may help."}, {"schema", object{{"type", "integer"}, {"minimum", 1}}}, {"example", 12}},
 	"ETag":                  {{"description", "The version of the resource, for `If-Match`."}, {"schema", object{{"type", "string"}}}, {"example", `"` + sampleID + `-2s"`}},
 	"WWW-Authenticate":      {{"description", "Which credentials are taken, on every 401; which scope is missing, on a 403."}, {"schema", object{{"type", "string"}}}, {"example", `Bearer realm="keystone"`}},

@@ -88,6 +88,19 @@ var describedAuth = map[string]described{
 		bodies: []sample{{"one", "This session", object{}}, {"all", "All sessions", object{{"all_sessions", true}}}},
 	},
 
+	"GET /api/v1/auth/verify": {
+		tag: "Authentication", summary: "Let a proxy ask whether a request may pass", success: "It may, and this is whose it is.",
+		text: "For `auth_request` of nginx, `forward_auth` of Caddy, `ForwardAuth` of Traefik and `ext_authz` of Envoy, which pass the request's Authorization header on. " +
+			"What the answer says stands in the headers `X-Auth-Subject`, `X-Auth-Type`, `X-Auth-Client-Id`, `X-Auth-Username`, `X-Auth-Scope` and `X-Auth-Roles` as well, which are all there. " +
+			"A path below this one, and any method, is answered alike.",
+		query: []queryParameter{
+			{"scope", "Scopes that the token must hold, with spaces between.", object{{"type", "string"}}},
+			{"audience", "What the token must have been made for.", object{{"type", "string"}}},
+		},
+		headers: []string{"X-Auth-Subject", "X-Auth-Type", "X-Auth-Client-Id", "X-Auth-Username", "X-Auth-Scope", "X-Auth-Roles"},
+		fails:   []iam.Code{iam.InsufficientScope, iam.RateLimitExceeded},
+	},
+
 	"POST /oauth2/token": {
 		tag: "OAuth 2.0", summary: "Obtain tokens by any grant", id: "oauthToken", success: "The tokens.",
 		text:  "The token endpoint of RFC 6749, with the grants `password`, `refresh_token` and `client_credentials`.",

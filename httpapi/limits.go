@@ -23,6 +23,7 @@ const (
 	limitByClient           // the calling client's own: the handler knows which
 	limitMail               // by address: it ends in a message
 	limitPassword           // by person: it tries a password
+	limitRefused            // by address, and only those who present no good token: a page is dozens of requests
 )
 
 // admit counts a request, under all of the limits or none, and refuses it when its caller made too many.

@@ -236,7 +236,7 @@ func (d *document) success(rt *route, about described) object {
 	if !rt.timeless && !rt.always {
 		names = append(names, headerStaleness)
 	}
-	out := object{{"description", text}, {"headers", d.headersOf(names)}}
+	out := object{{"description", text}, {"headers", d.headersOf(append(names, about.headers...))}}
 	if media := d.successMedia(rt, about); media != nil {
 		out = append(out, member{"content", media})
 	}

@@ -50,6 +50,8 @@ func tokenRoutes() []route {
 		{method: "POST", path: base + "/auth/introspect", handle: raw((*Server).introspect), auth: clientOrBearer, anyAudience: true, limit: limitByClient, body: bodyOAuth, noStore: true, quiet: true, bearsLate: true},
 		{method: "POST", path: base + "/auth/logout", handle: handle((*Server).logout), auth: bearer, anyAudience: true, limit: limitAPI, body: bodyOAuth, noStore: true, idempotent: true, denies: true},
 
+		{method: "GET", path: verifyPath, handle: handle((*Server).verify), auth: bearer, anyAudience: true, limit: limitRefused, noStore: true, quiet: true},
+
 		// The same under standard names.
 		{method: "POST", path: "/oauth2/token", handle: handle((*Server).grant), limit: limitByGrant, body: bodyForm, noStore: true, idempotent: true, standard: true},
 		{method: "POST", path: "/oauth2/introspect", handle: raw((*Server).introspect), auth: clientOrBearer, anyAudience: true, limit: limitByClient, body: bodyForm, noStore: true, standard: true, quiet: true, bearsLate: true},

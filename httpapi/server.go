@@ -96,7 +96,7 @@ func New(c Config) *Server {
 	s.life, s.end = context.WithCancel(context.Background())
 	s.metrics = newMetrics(c)
 	s.document = sync.OnceValue(func() *file { return newFile(contentJSON, pack(OpenAPI(c.Version))) })
-	h := oneSlashLess(s.router().Handler)
+	h := asGet(oneSlashLess(s.router().Handler))
 	s.public = s.listener(s.checkHost(s.shared(h)))
 	s.operator = s.listener(func(ctx *fasthttp.RequestCtx) {
 		ctx.SetUserValue(operatorMark{}, true)
