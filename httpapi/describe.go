@@ -65,7 +65,7 @@ func describedKey(method, path string) string {
 // before its route.
 var describedRoutes = sync.OnceValue(func() map[string]described {
 	all := map[string]described{}
-	for _, some := range []map[string]described{describedAuth, describedPeople, describedUsers, describedPrograms, describedRights, describedPlatform} {
+	for _, some := range []map[string]described{describedAuth, describedPeople, describedUsers, describedPrograms, describedRights, describedPlatform, describedImports} {
 		maps.Copy(all, some)
 	}
 	return all
@@ -84,6 +84,7 @@ var tags = []tag{
 	{"Roles", "Administration of roles, through which people hold scopes."},
 	{"Scopes", "Administration of scopes, the permissions themselves."},
 	{"Authorization", "May somebody do something, and through which roles?"},
+	{"Import", "Bring in users, roles and clients of another system, in batches that no crash can lose or double."},
 	{"Audit", "What happened, in a chain in which nothing can be changed unseen."},
 	{"Keys", "The keys that sign tokens."},
 	{"Cluster", "The nodes, and how much there is of everything."},
@@ -113,7 +114,7 @@ var scopeTexts = map[string]string{
 	iam.ScopeAdminUsers: "Manage users", iam.ScopeAdminClients: "Manage clients", iam.ScopeAdminRoles: "Manage roles",
 	iam.ScopeAdminScopes: "Manage scopes", iam.ScopeAdminTokens: "Introspect and revoke the tokens of others",
 	iam.ScopeAdminPermissions: "Ask what others may do", iam.ScopeAdminAudit: "Read the audit log", iam.ScopeAdminKeys: "Manage signing keys",
-	iam.ScopeAdminCluster: "See and manage the cluster", iam.ScopeReadProfile: "Read one's own profile", iam.ScopeWriteProfile: "Change one's own profile",
+	iam.ScopeAdminCluster: "See and manage the cluster", iam.ScopeAdminImport: "Bring in users, roles and clients of another system", iam.ScopeReadProfile: "Read one's own profile", iam.ScopeWriteProfile: "Change one's own profile",
 }
 
 // securitySchemes are the ways to say who calls. The token of the first and of the second is the same:
