@@ -160,6 +160,10 @@ var table = []room{
 		why:  "it mounts a small disk for tests, whatever they keep there",
 	},
 	{
+		name: "internal/testpostgres", libs: []string{"github.com/jackc/pgx/v5"},
+		why: "it runs a real database for tests, whatever they keep there",
+	},
+	{
 		name: "internal/history", rooms: []string{anything}, libs: []string{anything},
 		why: "it records what clients of real nodes saw, and checks it",
 	},
