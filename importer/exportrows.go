@@ -283,13 +283,13 @@ func links(id iam.ID, to []iam.ID) [][]any {
 	return rows
 }
 
-// text is a text for a column that may be null. What came from outside, such as a user agent, may hold what
-// PostgreSQL does not take.
+// text is a text for a column that may be null. What came from outside, such as a user agent, may hold a zero byte,
+// which PostgreSQL does not take.
 func text(s string) any {
 	if s == "" {
 		return nil
 	}
-	return strings.ReplaceAll(strings.ToValidUTF8(s, "\ufffd"), "\x00", "\ufffd")
+	return strings.ReplaceAll(s, "\x00", "\ufffd")
 }
 
 // texts is an array that is never null.

@@ -122,7 +122,7 @@ func (e *exporter) fill(ctx context.Context, g group, t *target) error {
 			return err
 		}
 	}
-	sql := fmt.Sprintf("INSERT INTO %s (%s) SELECT %s FROM %s AS new WHERE NOT EXISTS (SELECT FROM %[1]s AS old WHERE %s)",
+	sql := fmt.Sprintf("INSERT INTO %s (%s) SELECT %s FROM %s AS new WHERE NOT EXISTS (SELECT FROM %[1]s AS old WHERE %[5]s)",
 		quoted(t.name), t.list(""), t.list("new."), t.staged(), t.same(t.key))
 	done, err := e.tx.Exec(ctx, sql)
 	e.reports[t].Inserted += done.RowsAffected()
