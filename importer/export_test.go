@@ -131,7 +131,7 @@ func someSession(n, user int, until iam.Time) iam.Session {
 
 func query(t *testing.T, url, sql string, args ...any) [][]any {
 	t.Helper()
-	conn, err := pgx.Connect(t.Context(), url)
+	conn, err := pgx.Connect(context.Background(), url)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -364,12 +364,12 @@ func TestExportSparesOthers(t *testing.T) {
 
 func exec(t *testing.T, url, sql string) {
 	t.Helper()
-	conn, err := pgx.Connect(t.Context(), url)
+	conn, err := pgx.Connect(context.Background(), url)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = conn.Close(context.Background()) }()
-	if _, err := conn.Exec(t.Context(), sql); err != nil {
+	if _, err := conn.Exec(context.Background(), sql); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -176,7 +176,7 @@ func roleRows(_ *side, t *target, r *iam.Role) [][]any {
 	if t == rolesTable {
 		return one(r.ID, r.Name, text(r.Description), moment(r.CreatedAt), moment(r.UpdatedAt))
 	}
-	return links(r.ID, r.Scopes)
+	return linkRows(r.ID, r.Scopes)
 }
 
 func userRows(_ *side, t *target, u *iam.User) [][]any {
@@ -187,7 +187,7 @@ func userRows(_ *side, t *target, u *iam.User) [][]any {
 			u.Active, u.Verified, u.Superuser, moment(u.LastLogin), moment(u.LockedUntil),
 			moment(max(u.PasswordChangedAt, u.CreatedAt)), moment(u.CreatedAt), moment(u.UpdatedAt))
 	case userRolesTable:
-		return links(u.ID, u.Roles)
+		return linkRows(u.ID, u.Roles)
 	}
 	var typed any
 	if name != u.Username {
@@ -215,7 +215,7 @@ func clientRows(s *side, t *target, c *iam.Client) [][]any {
 			text(c.ContactEmail), text(c.WebsiteURL), text(strings.Join(c.AllowedIPs, ",")), text(c.WebhookURL),
 			moment(c.CreatedAt), moment(c.UpdatedAt))
 	case clientScopesTable:
-		return links(c.ID, c.Scopes)
+		return linkRows(c.ID, c.Scopes)
 	}
 	var previous, until any
 	if c.PreviousUntil > s.now && (c.PreviousHash != "" || len(c.PreviousDigest) > 0) {
@@ -275,7 +275,7 @@ func one(values ...any) [][]any {
 	return [][]any{values}
 }
 
-func links(id iam.ID, to []iam.ID) [][]any {
+func linkRows(id iam.ID, to []iam.ID) [][]any {
 	rows := make([][]any, len(to))
 	for i := range to {
 		rows[i] = []any{[16]byte(id), [16]byte(to[i])}

@@ -35,6 +35,9 @@ type Migration struct {
 func MigrateUp(ctx context.Context, url string) ([]Migration, error) {
 	var done []Migration
 	err := withTarget(ctx, url, func(conn *pgx.Conn) error {
+		if err := writable(ctx, conn); err != nil {
+			return err
+		}
 		if err := checkTables(ctx, conn); err != nil {
 			return err
 		}
@@ -74,6 +77,9 @@ func MigrateDown(ctx context.Context, url string, dropRows bool) ([]Migration, e
 func MigrateStatus(ctx context.Context, url string) ([]Migration, error) {
 	var all []Migration
 	err := withTarget(ctx, url, func(conn *pgx.Conn) error {
+		if err := writable(ctx, conn); err != nil {
+			return err
+		}
 		return withMigrations(conn.Config(), func(p *goose.Provider) error {
 			states, err := p.Status(ctx)
 			for _, s := range states {

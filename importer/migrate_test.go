@@ -167,7 +167,7 @@ func TestTargetErrors(t *testing.T) {
 		"nobody there":  {"postgres://u:opensesame@127.0.0.1:1/db", "the database db at 127.0.0.1 does not answer"},
 		"no database":   {with(t, good, func(u *url.URL, q url.Values) { u.Path = "/missing"; q.Set("password", "opensesame") }), "does not exist"},
 		"no user":       {with(t, good, func(_ *url.URL, q url.Values) { q.Set("user", "barred"); q.Set("password", "opensesame") }), "refuses the user barred"},
-		"no permission": {with(t, good, func(_ *url.URL, q url.Values) { q.Set("user", "reader"); q.Set("password", "opensesame") }), "does not let the user reader do this"},
+		"no permission": {with(t, good, func(_ *url.URL, q url.Values) { q.Set("user", "reader"); q.Set("password", "opensesame") }), "does not let the user reader make tables in the schema public"},
 		"read only":     {with(t, good, func(_ *url.URL, q url.Values) { q.Set("default_transaction_read_only", "on") }), "can only be read"},
 	} {
 		_, err := Export(t.Context(), c.url, snapshot, ExportOptions{})

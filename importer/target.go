@@ -45,7 +45,7 @@ func targetError(ctx context.Context, config *pgx.ConnConfig, err error) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("it was stopped, and nothing was written: %w", ctx.Err())
 	}
-	where := fmt.Sprintf("the database %s at %s", config.Database, config.Host)
+	where := place(config)
 	var refused *pgconn.PgError
 	if errors.As(err, &refused) {
 		return fmt.Errorf("%s %w", where, refusalOf(refused, config.User))
@@ -88,4 +88,35 @@ func refusalOf(e *pgconn.PgError, user string) error {
 		return errors.New("has a column that is too short for a value of the cluster, and nothing was written: name an empty database, or one with the documented schema")
 	}
 	return fmt.Errorf("answers with the error %s (%s), and nothing was written", e.Code, e.Message)
+}
+
+// oldest is the first version of PostgreSQL that the export is tested with, in its own numbers.
+const oldest = 15_00_00
+
+// writable says what keeps a database from being migrated. PostgreSQL would tell as well, but goose takes its refusal for
+// the trace of somebody who migrates at the same time, and tries again for a while.
+func writable(ctx context.Context, conn *pgx.Conn) error {
+	var version int
+	var schema string
+	var readOnly, migrated, allowed bool
+	err := conn.QueryRow(ctx, `SELECT current_setting('server_version_num')::int, current_setting('transaction_read_only') = 'on',
+		coalesce(current_schema(), ''), to_regclass($1) IS NOT NULL, coalesce(has_schema_privilege(current_schema(), 'CREATE'), false)`,
+		migrationsTable).Scan(&version, &readOnly, &schema, &migrated, &allowed)
+	switch where := place(conn.Config()); {
+	case err != nil:
+		return err
+	case version < oldest:
+		return fmt.Errorf("%s is of PostgreSQL %d: Keystone wants 15 or newer", where, version/10_000)
+	case readOnly:
+		return fmt.Errorf("%s can only be read: name the primary, and not a standby of it", where)
+	case schema == "":
+		return fmt.Errorf("%s has no schema on the search path of the user %s: make one, or set search_path", where, conn.Config().User)
+	case !migrated && !allowed:
+		return fmt.Errorf("%s does not let the user %s make tables in the schema %s: grant it CREATE on the schema, or name another user", where, conn.Config().User, schema)
+	}
+	return nil
+}
+
+func place(config *pgx.ConnConfig) string {
+	return fmt.Sprintf("the database %s at %s", config.Database, config.Host)
 }
