@@ -209,7 +209,7 @@ func (e *exporter) known(ctx context.Context) (index uint64, err error) {
 		return 0, fmt.Errorf("this database holds a later state of the cluster (index %d, and the one at hand is of %d), and nothing was changed: to go back, say --overwrite", at, now.index)
 	case err != nil:
 		for _, t := range documented {
-			if t != refreshTable && !e.empty[t] {
+			if !e.empty[t] {
 				return 0, fmt.Errorf("the table %s of this database has rows that no export wrote, and nothing was changed: name an empty database, or say --overwrite, by which rows that the cluster does not have are deleted", t.name)
 			}
 		}

@@ -103,6 +103,8 @@ func (s *state) fill() {
 		tx.PutClient(iam.Client{ID: id(303), ClientID: "page", Name: "Page", Type: iam.Public, AccessLifetime: 900, CreatedAt: instant, UpdatedAt: instant})
 		tx.PutSession(someSession(401, 100, instant*2))
 		tx.PutSession(someSession(402, 101, instant-1)) // it is over
+		tx.PutLegacySession(iam.LegacySession{ID: id(501), UserID: id(100), TokenHash: "$argon2id$token", IssuedAt: instant, ExpiresAt: instant * 2, IP: "::1"})
+		tx.PutLegacySession(iam.LegacySession{ID: id(502), UserID: id(101), TokenHash: "$argon2id$over", IssuedAt: instant, ExpiresAt: instant - 1})
 		for range 3 {
 			tx.AppendAudit(iam.AuditEntry{At: instant, Type: "user.created", Actor: "system", Target: "x", Result: iam.AuditSuccess, UserAgent: "bad \x00 agent"})
 		}
@@ -196,8 +198,10 @@ func TestExportIntoEmpty(t *testing.T) {
 			`(01900000-0000-0000-0000-00000000000b,01900000-0000-0000-0000-000000000001)`,
 			`(01900000-0000-0000-0000-00000000000b,01900000-0000-0000-0000-000000000002)`,
 		},
-		"keystone_users":        {`(01900000-0000-0000-0000-000000000064,Anna.K,"{$argon2id$before,$argon2id$earlier}")`},
-		"keystone_sessions":     {`(01900000-0000-0000-0000-000000000191,page,{read:notes},"2026-05-28 20:26:40.123456+00")`},
+		"keystone_users":    {`(01900000-0000-0000-0000-000000000064,Anna.K,"{$argon2id$before,$argon2id$earlier}")`},
+		"keystone_sessions": {`(01900000-0000-0000-0000-000000000191,page,{read:notes},"2026-05-28 20:26:40.123456+00")`},
+		"refresh_tokens": {`(01900000-0000-0000-0000-0000000001f5,01900000-0000-0000-0000-0000000001f5,$argon2id$token,"2082-10-23 16:53:20.246912+00",` +
+			`"2026-05-28 20:26:40.123456+00",f,f,::1,,01900000-0000-0000-0000-000000000064,"2026-05-28 20:26:40.123456+00","2026-05-28 20:26:40.123456+00")`},
 		"service_client_scopes": {`(01900000-0000-0000-0000-00000000012d,01900000-0000-0000-0000-000000000001)`},
 	}
 	got := contents(t, url)
@@ -245,7 +249,7 @@ func TestExportUpdates(t *testing.T) {
 		}
 		for table, wanted := range map[string]TableReport{
 			"users": {Inserted: 1, Updated: 4, Deleted: 1}, "user_roles": {Inserted: 2, Deleted: 2}, "keystone_users": {Updated: 1},
-			"scopes": {Updated: 1, Deleted: 1}, "role_scopes": {Deleted: 1}, "service_clients": {Updated: 2}, "user_sessions": {Inserted: 1, Deleted: 1}, "keystone_audit": {Inserted: 1},
+			"scopes": {Updated: 1, Deleted: 1}, "role_scopes": {Deleted: 1}, "service_clients": {Updated: 2}, "user_sessions": {Inserted: 1, Deleted: 1}, "refresh_tokens": {Deleted: 1}, "keystone_audit": {Inserted: 1},
 		} {
 			got := reports[i].of(table)
 			got.Read, got.Table = 0, ""
@@ -292,6 +296,7 @@ func rewrite(s *state) {
 		tx.PutClient(iam.Client{ID: id(302), ClientID: "page", SecretHash: "$argon2id$client", Name: "Old", Type: iam.Confidential, AccessLifetime: 1800, CreatedAt: instant, UpdatedAt: instant})
 		tx.PutClient(iam.Client{ID: id(303), ClientID: "old", Name: "Page", Type: iam.Public, AccessLifetime: 900, CreatedAt: instant, UpdatedAt: instant})
 		tx.DeleteSession(id(401))
+		tx.DeleteLegacySession(id(501))
 		tx.PutSession(someSession(403, 101, instant*2))
 		tx.AppendAudit(iam.AuditEntry{At: instant, Type: "user.deleted", Result: iam.AuditSuccess})
 	})

@@ -2,23 +2,14 @@ package importer
 
 import (
 	"bytes"
-	"encoding/hex"
 	"iter"
 	"reflect"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/keystone-auth/keystone/iam"
 	"github.com/keystone-auth/keystone/store"
-)
-
-// The forms in which an export tags a secret of a client that is no password hash of the usual kind. The column
-// must have a value, and no system that does not know the form takes any secret for it.
-const (
-	// TagSHA256 is followed by the SHA-256 of a secret that Keystone made, in hexadecimal digits.
-	TagSHA256 = "{keystone-sha256}"
-	// TagNone is that of a client without a secret.
-	TagNone = "{keystone-none}"
 )
 
 // pageSize is how many rows are in memory at a time on their way from the store.
@@ -160,12 +151,16 @@ var groups = []group{
 		page: (*store.Reader).Sessions, id: func(s *iam.Session) iam.ID { return s.ID },
 		live: func(s *side, row *iam.Session) bool { return row.ExpiresAt > s.now }, rows: sessionRows,
 	}, sessionsTable, besideSessions),
+	groupOf("refresh_tokens", kind[iam.LegacySession]{
+		page: (*store.Reader).LegacySessions, id: func(s *iam.LegacySession) iam.ID { return s.ID },
+		live: func(s *side, row *iam.LegacySession) bool { return row.ExpiresAt > s.now }, rows: legacyRows,
+	}, refreshTable),
 }
 
 func scopeRows(_ *side, t *target, s *iam.Scope) [][]any {
 	switch {
 	case t == scopesTable:
-		return one(s.ID, s.Name, text(s.Description), text(s.Resource), moment(s.CreatedAt), moment(s.UpdatedAt))
+		return one(s.ID, s.Name, text(s.Description), text(s.Resource), always(s.CreatedAt), always(s.UpdatedAt))
 	case s.Action != "":
 		return one(s.ID, s.Action)
 	}
@@ -174,7 +169,7 @@ func scopeRows(_ *side, t *target, s *iam.Scope) [][]any {
 
 func roleRows(_ *side, t *target, r *iam.Role) [][]any {
 	if t == rolesTable {
-		return one(r.ID, r.Name, text(r.Description), moment(r.CreatedAt), moment(r.UpdatedAt))
+		return one(r.ID, r.Name, text(r.Description), always(r.CreatedAt), always(r.UpdatedAt))
 	}
 	return linkRows(r.ID, r.Scopes)
 }
@@ -185,7 +180,7 @@ func userRows(_ *side, t *target, u *iam.User) [][]any {
 	case usersTable:
 		return one(u.ID, name, lowerDomain(u.Email), u.PasswordHash, text(u.FirstName), text(u.LastName), text(u.DisplayName), text(u.Bio),
 			u.Active, u.Verified, u.Superuser, moment(u.LastLogin), moment(u.LockedUntil),
-			moment(max(u.PasswordChangedAt, u.CreatedAt)), moment(u.CreatedAt), moment(u.UpdatedAt))
+			always(max(u.PasswordChangedAt, u.CreatedAt)), always(u.CreatedAt), always(u.UpdatedAt))
 	case userRolesTable:
 		return linkRows(u.ID, u.Roles)
 	}
@@ -210,16 +205,16 @@ func clientRows(s *side, t *target, c *iam.Client) [][]any {
 		if c.RefreshLifetime != 0 {
 			refresh = c.RefreshLifetime
 		}
-		return one(c.ID, c.ClientID, secretForm(c.SecretHash, c.SecretDigest), c.Name, text(c.Description), string(c.Type), c.Active, c.Trusted,
+		return one(c.ID, c.ClientID, iam.SecretForm(c.SecretHash, c.SecretDigest), c.Name, text(c.Description), string(c.Type), c.Active, c.Trusted,
 			lifetime, refresh, c.RatePerMinute, c.RatePerHour, moment(c.LastUsed), c.TotalRequests,
 			text(c.ContactEmail), text(c.WebsiteURL), text(strings.Join(c.AllowedIPs, ",")), text(c.WebhookURL),
-			moment(c.CreatedAt), moment(c.UpdatedAt))
+			always(c.CreatedAt), always(c.UpdatedAt))
 	case clientScopesTable:
 		return linkRows(c.ID, c.Scopes)
 	}
 	var previous, until any
 	if c.PreviousUntil > s.now && (c.PreviousHash != "" || len(c.PreviousDigest) > 0) {
-		previous, until = secretForm(c.PreviousHash, c.PreviousDigest), moment(c.PreviousUntil)
+		previous, until = iam.SecretForm(c.PreviousHash, c.PreviousDigest), moment(c.PreviousUntil)
 	}
 	if previous == nil && len(c.Audiences) == 0 && c.AccessLifetime != 0 {
 		return nil
@@ -229,21 +224,17 @@ func clientRows(s *side, t *target, c *iam.Client) [][]any {
 
 func sessionRows(_ *side, t *target, s *iam.Session) [][]any {
 	if t == sessionsTable {
-		return one(s.ID, s.ID.String(), moment(s.CreatedAt), moment(s.LastActivity), moment(s.ExpiresAt),
-			s.IP, text(s.UserAgent), true, text(s.TokenID), s.UserID, moment(s.LastActivity))
+		return one(s.ID, s.ID.String(), always(s.CreatedAt), always(s.LastActivity), always(s.ExpiresAt),
+			s.IP, text(s.UserAgent), true, text(s.TokenID), [16]byte(s.UserID), always(s.LastActivity))
 	}
-	return one(s.ID, text(s.ClientID), texts(s.Scope), moment(s.AuthTime))
+	return one(s.ID, text(s.ClientID), texts(s.Scope), always(s.AuthTime))
 }
 
-// secretForm is what client_secret_hash holds.
-func secretForm(hash string, digest []byte) string {
-	switch {
-	case hash != "":
-		return hash
-	case len(digest) > 0:
-		return TagSHA256 + hex.EncodeToString(digest)
-	}
-	return TagNone
+// legacyRows has no token_id, which is no part of the token: any one that nobody else has will do.
+func legacyRows(_ *side, _ *target, s *iam.LegacySession) [][]any {
+	issued := always(s.IssuedAt)
+	return one(s.ID, s.ID.String(), s.TokenHash, always(s.ExpiresAt), issued, false, false,
+		text(s.IP), text(s.UserAgent), [16]byte(s.UserID), issued, issued)
 }
 
 // settingRows are what is the same for the whole cluster.
@@ -263,7 +254,7 @@ func settingRows(s iam.Settings) [][]any {
 
 func auditRow(e iam.AuditEntry) []any {
 	return []any{
-		int64(e.Sequence), moment(e.At), e.Type, text(e.Actor), text(e.Target), e.Result, text(e.Reason),
+		int64(e.Sequence), always(e.At), e.Type, text(e.Actor), text(e.Target), e.Result, text(e.Reason),
 		text(e.IP), text(e.UserAgent), text(e.RequestID), int64(max(1, e.Count)), e.Previous[:], e.Hash[:],
 	}
 }
@@ -306,6 +297,9 @@ func moment(t iam.Time) any {
 	}
 	return t.Std()
 }
+
+// always is an instant for a column that must have one. One that is not set is 1970, which an import takes for none.
+func always(t iam.Time) time.Time { return time.UnixMicro(int64(t)).UTC() }
 
 // lowerDomain is an e-mail address as the documented schema wants it: the part before the @ may mean another
 // mailbox in another letter case, the domain never does (RFC 5321 §2.4).

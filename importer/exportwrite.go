@@ -105,7 +105,7 @@ func (e *exporter) fill(ctx context.Context, g group, t *target) error {
 	}
 	var values []string
 	for _, c := range t.columns {
-		if !slices.Contains(t.key, c.name) {
+		if !slices.Contains(t.key, c.name) && !slices.Contains(t.once, c.name) {
 			values = append(values, c.name)
 		}
 	}
