@@ -16,6 +16,7 @@ const (
 	ScopeAdminAudit       = "admin:audit"
 	ScopeAdminKeys        = "admin:keys"
 	ScopeAdminCluster     = "admin:cluster"
+	ScopeAdminBackup      = "admin:backup" // to have a copy of everything there is
 	ScopeReadProfile      = "read:profile"
 	ScopeWriteProfile     = "write:profile"
 	ScopeReadAudit        = "read:audit" // what reading the audit log takes; ScopeAdminAudit implies it

@@ -18,6 +18,7 @@ var seededScopes = []struct{ name, description string }{
 	{iam.ScopeAdminAudit, "Read the audit log"},
 	{iam.ScopeAdminKeys, "Manage signing keys"},
 	{iam.ScopeAdminCluster, "See and manage the cluster"},
+	{iam.ScopeAdminBackup, "Copy the whole state"},
 	{iam.ScopeReadProfile, "Read one's own profile"},
 	{iam.ScopeWriteProfile, "Change one's own profile"},
 }
