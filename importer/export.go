@@ -17,6 +17,7 @@ import (
 type Snapshot struct {
 	Store     *store.Store
 	ClusterID string
+	StateHash string // as the nodes compare it, in hexadecimal digits
 }
 
 // ExportOptions says how an export is done.
@@ -204,13 +205,13 @@ func (e *exporter) known(ctx context.Context) (index uint64, err error) {
 		return 0, err
 	case e.o.Overwrite:
 	case err == nil && owner != cluster:
-		return 0, errors.New("this database holds a copy of another cluster, and nothing was changed: name another database, or replace that copy with --overwrite")
+		return 0, &refusal{"this database holds a copy of another cluster, and nothing was changed: name another database, or replace that copy with --overwrite"}
 	case err == nil && uint64(at) > now.index:
-		return 0, fmt.Errorf("this database holds a later state of the cluster (index %d, and the one at hand is of %d), and nothing was changed: to go back, say --overwrite", at, now.index)
+		return 0, &refusal{fmt.Sprintf("this database holds a later state of the cluster (index %d, and the one at hand is of %d), and nothing was changed: to go back, say --overwrite", at, now.index)}
 	case err != nil:
 		for _, t := range documented {
 			if !e.empty[t] {
-				return 0, fmt.Errorf("the table %s of this database has rows that no export wrote, and nothing was changed: name an empty database, or say --overwrite, by which rows that the cluster does not have are deleted", t.name)
+				return 0, &refusal{fmt.Sprintf("the table %s of this database has rows that no export wrote, and nothing was changed: name an empty database, or say --overwrite, by which rows that the cluster does not have are deleted", t.name)}
 			}
 		}
 	}

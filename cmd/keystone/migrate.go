@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"os/signal"
 	"syscall"
 	"time"
@@ -14,28 +13,6 @@ import (
 
 	"github.com/keystone-auth/keystone/importer"
 )
-
-// databaseVariable holds the URL of a database for commands that were given none. On the command line the
-// password in it is in the list of processes, for all to read.
-const databaseVariable = "DATABASE_URL"
-
-// databaseFlag gives a command the flag that names a database.
-func databaseFlag(cmd *cobra.Command, name, what string) *cobra.Command {
-	cmd.Flags().String(name, "", what+", as postgres://user@host:5432/name; without it that in "+databaseVariable)
-	return cmd
-}
-
-// databaseOf is the URL of the database that a command was given.
-func databaseOf(cmd *cobra.Command, name string) (string, error) {
-	url, _ := cmd.Flags().GetString(name)
-	if url == "" {
-		url = os.Getenv(databaseVariable)
-	}
-	if url == "" {
-		return "", fmt.Errorf("say which database with --%s, or put its URL into %s", name, databaseVariable)
-	}
-	return url, nil
-}
 
 // stoppable ends a command's context when the process is asked to end.
 func stoppable(cmd *cobra.Command) (context.Context, context.CancelFunc) {
