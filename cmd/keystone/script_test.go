@@ -54,6 +54,10 @@ func TestScript(t *testing.T) {
 			"forgeaudit":     forgeAudit,
 			"forgebeginning": forgeBeginning,
 			"faillogin":      failLogin,
+
+			"database": func(ts *testscript.TestScript, _ bool, args []string) { database(ts, t, args) },
+			"sql":      runSQL,
+			"waitsql":  waitSQL,
 		},
 	})
 }
