@@ -3,7 +3,6 @@ package importer
 import (
 	"bytes"
 	"iter"
-	"reflect"
 	"strconv"
 	"strings"
 	"time"
@@ -32,38 +31,32 @@ type change struct {
 type group struct {
 	name    string
 	targets []*target
-	// touched are the ids of all that differ between the two states.
+	// touched are the ids of all that differ between two states.
 	touched func(c *change) iter.Seq[iam.ID]
-	// rows are those of a table, of the ones that differ where both states are known.
+	// rows are those of a table; where both states are known, of what differs alone.
 	rows func(c *change, t *target) iter.Seq[[]any]
 }
 
-// kind is how to make a group of rows of one type.
+// kind is how to walk the rows of one type, and what they become.
 type kind[T any] struct {
-	page func(r *store.Reader, after iam.ID, most int) []T
-	id   func(*T) iam.ID
-	live func(s *side, row *T) bool // nil: all are
-	rows func(s *side, t *target, row *T) [][]any
+	table store.IDTable
+	page  func(r *store.Reader, after iam.ID, most int) []T
+	get   func(r *store.Reader, id iam.ID) (T, bool)
+	id    func(*T) iam.ID
+	rows  func(s *side, t *target, row *T) [][]any
 }
 
-func groupOf[T any](name string, k kind[T], targets ...*target) group {
+func groupOf[T any](k kind[T], targets ...*target) group {
 	return group{
-		name: name, targets: targets,
+		name: string(k.table), targets: targets,
 		touched: func(c *change) iter.Seq[iam.ID] {
 			return func(yield func(iam.ID) bool) {
-				for row := range k.differing(c) {
-					if !yield(k.id(&row)) {
-						return
-					}
-				}
+				c.now.Differences(c.before.Reader, k.table, func(id iam.ID, _ bool) bool { return yield(id) })
 			}
 		},
 		rows: func(c *change, t *target) iter.Seq[[]any] {
 			return func(yield func([]any) bool) {
-				for row, there := range k.differing(c) {
-					if !there {
-						continue
-					}
+				for row := range k.wanted(c) {
 					for _, values := range k.rows(c.now, t, &row) {
 						if !yield(values) {
 							return
@@ -75,18 +68,27 @@ func groupOf[T any](name string, k kind[T], targets ...*target) group {
 	}
 }
 
-// all yields the rows of one state that count, in the order of ids.
+// wanted yields the rows that are to be written.
+func (k kind[T]) wanted(c *change) iter.Seq[T] {
+	if c.before == nil {
+		return k.all(c.now)
+	}
+	return func(yield func(T) bool) {
+		c.now.Differences(c.before.Reader, k.table, func(id iam.ID, here bool) bool {
+			row, ok := k.get(c.now.Reader, id)
+			return !here || !ok || yield(row)
+		})
+	}
+}
+
+// all yields the rows of a state in the order of ids.
 func (k kind[T]) all(s *side) iter.Seq[T] {
 	return func(yield func(T) bool) {
-		if s == nil {
-			return
-		}
 		var after iam.ID
 		for {
 			page := k.page(s.Reader, after, pageSize)
 			for i := range page {
-				after = k.id(&page[i])
-				if (k.live == nil || k.live(s, &page[i])) && !yield(page[i]) {
+				if after = k.id(&page[i]); !yield(page[i]) {
 					return
 				}
 			}
@@ -97,64 +99,40 @@ func (k kind[T]) all(s *side) iter.Seq[T] {
 	}
 }
 
-// differing yields the rows that are not the same in both states, each with whether it is there now. It walks both
-// in the order of ids at the same time, and so needs no memory for what it has seen.
-func (k kind[T]) differing(c *change) iter.Seq2[T, bool] {
-	return func(yield func(T, bool) bool) {
-		before, stop := iter.Pull(k.all(c.before))
-		defer stop()
-		old, more := before()
-		for row := range k.all(c.now) {
-			id := k.id(&row)
-			for more && less(k.id(&old), id) {
-				if !yield(old, false) {
-					return
-				}
-				old, more = before()
-			}
-			if more && k.id(&old) == id {
-				same := reflect.DeepEqual(old, row)
-				old, more = before()
-				if same {
-					continue
-				}
-			}
-			if !yield(row, true) {
-				return
-			}
-		}
-		for ; more; old, more = before() {
-			if !yield(old, false) {
-				return
-			}
-		}
-	}
-}
-
 func less(a, b iam.ID) bool { return bytes.Compare(a[:], b[:]) < 0 }
 
-// groups are in the order in which rows can refer to others.
+// The rows that both an export and a comparison walk.
+var (
+	scopeKind = kind[iam.Scope]{
+		table: store.ScopeTable, page: (*store.Reader).Scopes, get: (*store.Reader).Scope, id: func(s *iam.Scope) iam.ID { return s.ID }, rows: scopeRows,
+	}
+	roleKind = kind[iam.Role]{
+		table: store.RoleTable, page: (*store.Reader).Roles, get: (*store.Reader).Role, id: func(r *iam.Role) iam.ID { return r.ID }, rows: roleRows,
+	}
+	userKind = kind[iam.User]{
+		table: store.UserTable, page: (*store.Reader).Users, get: (*store.Reader).User, id: func(u *iam.User) iam.ID { return u.ID }, rows: userRows,
+	}
+	clientKind = kind[iam.Client]{
+		table: store.ClientTable, page: (*store.Reader).Clients, get: (*store.Reader).Client, id: func(c *iam.Client) iam.ID { return c.ID }, rows: clientRows,
+	}
+	sessionKind = kind[iam.Session]{
+		table: store.SessionTable, page: (*store.Reader).Sessions, get: (*store.Reader).Session, id: func(s *iam.Session) iam.ID { return s.ID }, rows: sessionRows,
+	}
+	legacyKind = kind[iam.LegacySession]{
+		table: store.LegacySessionTable, page: (*store.Reader).LegacySessions, get: (*store.Reader).LegacySession,
+		id: func(s *iam.LegacySession) iam.ID { return s.ID }, rows: legacyRows,
+	}
+)
+
+// groups are in the order in which rows can refer to others. Sessions that are over stay until the cluster drops them: a
+// row must not become another one while nothing is written, or what differs between two states would not tell.
 var groups = []group{
-	groupOf("scopes", kind[iam.Scope]{
-		page: (*store.Reader).Scopes, id: func(s *iam.Scope) iam.ID { return s.ID }, rows: scopeRows,
-	}, scopesTable, besideScopes),
-	groupOf("roles", kind[iam.Role]{
-		page: (*store.Reader).Roles, id: func(r *iam.Role) iam.ID { return r.ID }, rows: roleRows,
-	}, rolesTable, roleScopesTable),
-	groupOf("users", kind[iam.User]{
-		page: (*store.Reader).Users, id: func(u *iam.User) iam.ID { return u.ID }, rows: userRows,
-	}, usersTable, userRolesTable, besideUsers),
-	groupOf("clients", kind[iam.Client]{
-		page: (*store.Reader).Clients, id: func(c *iam.Client) iam.ID { return c.ID }, rows: clientRows,
-	}, clientsTable, clientScopesTable, besideClients),
-	groupOf("sessions", kind[iam.Session]{
-		page: (*store.Reader).Sessions, id: func(s *iam.Session) iam.ID { return s.ID },
-		live: func(s *side, row *iam.Session) bool { return row.ExpiresAt > s.now }, rows: sessionRows,
-	}, sessionsTable, besideSessions),
-	groupOf("refresh_tokens", kind[iam.LegacySession]{
-		page: (*store.Reader).LegacySessions, id: func(s *iam.LegacySession) iam.ID { return s.ID },
-		live: func(s *side, row *iam.LegacySession) bool { return row.ExpiresAt > s.now }, rows: legacyRows,
-	}, refreshTable),
+	groupOf(scopeKind, scopesTable, besideScopes),
+	groupOf(roleKind, rolesTable, roleScopesTable),
+	groupOf(userKind, usersTable, userRolesTable, besideUsers),
+	groupOf(clientKind, clientsTable, clientScopesTable, besideClients),
+	groupOf(sessionKind, sessionsTable, besideSessions),
+	groupOf(legacyKind, refreshTable),
 }
 
 func scopeRows(_ *side, t *target, s *iam.Scope) [][]any {
@@ -213,7 +191,7 @@ func clientRows(s *side, t *target, c *iam.Client) [][]any {
 		return linkRows(c.ID, c.Scopes)
 	}
 	var previous, until any
-	if c.PreviousUntil > s.now && (c.PreviousHash != "" || len(c.PreviousDigest) > 0) {
+	if c.PreviousHash != "" || len(c.PreviousDigest) > 0 {
 		previous, until = iam.SecretForm(c.PreviousHash, c.PreviousDigest), moment(c.PreviousUntil)
 	}
 	if previous == nil && len(c.Audiences) == 0 && c.AccessLifetime != 0 {

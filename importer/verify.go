@@ -10,7 +10,6 @@ import (
 
 	"github.com/keystone-auth/keystone/api"
 	"github.com/keystone-auth/keystone/iam"
-	"github.com/keystone-auth/keystone/store"
 )
 
 // VerifyOptions says how two sides are compared.
@@ -165,24 +164,20 @@ func Verify(ctx context.Context, source *Source, snapshot *Snapshot, o VerifyOpt
 const verifyPatience = 30 * time.Second
 
 func (v *verifier) run(ctx context.Context, r *reader) error {
-	err := byName(v, iam.ImportScope, rowsOf(ctx, r, scopesShape, (*row).scope), kind[iam.Scope]{
-		page: (*store.Reader).Scopes, id: func(s *iam.Scope) iam.ID { return s.ID },
-	}.all(v.now), func(s *api.ImportScope) string { return s.Name }, func(s *iam.Scope) (string, iam.ID) { return s.Name, s.ID }, v.scope)
+	err := byName(v, iam.ImportScope, rowsOf(ctx, r, scopesShape, (*row).scope), scopeKind.all(v.now),
+		func(s *api.ImportScope) string { return s.Name }, func(s *iam.Scope) (string, iam.ID) { return s.Name, s.ID }, v.scope)
 	if err != nil {
 		return err
 	}
-	err = byName(v, iam.ImportRole, rowsOf(ctx, r, rolesShape, (*row).role), kind[iam.Role]{
-		page: (*store.Reader).Roles, id: func(r *iam.Role) iam.ID { return r.ID },
-	}.all(v.now), func(s *api.ImportRole) string { return s.Name }, func(r *iam.Role) (string, iam.ID) { return r.Name, r.ID }, v.role)
+	err = byName(v, iam.ImportRole, rowsOf(ctx, r, rolesShape, (*row).role), roleKind.all(v.now),
+		func(s *api.ImportRole) string { return s.Name }, func(r *iam.Role) (string, iam.ID) { return r.Name, r.ID }, v.role)
 	if err != nil {
 		return err
 	}
-	users := kind[iam.User]{page: (*store.Reader).Users, id: func(u *iam.User) iam.ID { return u.ID }}
-	if err := join(ctx, v, iam.ImportUser, rowsOf(ctx, r, usersShape, (*row).user), users.all(v.now), users.id, v.user); err != nil {
+	if err := join(ctx, v, iam.ImportUser, rowsOf(ctx, r, usersShape, (*row).user), userKind.all(v.now), userKind.id, v.user); err != nil {
 		return err
 	}
-	clients := kind[iam.Client]{page: (*store.Reader).Clients, id: func(c *iam.Client) iam.ID { return c.ID }}
-	return join(ctx, v, iam.ImportClient, rowsOf(ctx, r, clientsShape, (*row).client), clients.all(v.now), clients.id, v.client)
+	return join(ctx, v, iam.ImportClient, rowsOf(ctx, r, clientsShape, (*row).client), clientKind.all(v.now), clientKind.id, v.client)
 }
 
 // rowsOf yields the rows of a table of the source in the order of ids; none where the mapping leaves the table out.
