@@ -175,12 +175,39 @@ func (t *table) alive() string {
 		return ""
 	}
 	sql := " AND " + t.column("expires_at") + "::timestamptz > now()"
-	for name, condition := range map[string]string{"is_revoked": "::boolean IS NOT TRUE", "is_used": "::boolean IS NOT TRUE", "revoked_at": " IS NULL"} {
+	for _, name := range []string{"is_revoked", "is_used"} {
 		if _, ok := t.at[name]; ok {
-			sql += " AND " + t.column(name) + condition
+			sql += " AND " + t.column(name) + "::boolean IS NOT TRUE"
 		}
 	}
+	if _, ok := t.at["revoked_at"]; ok {
+		sql += " AND " + t.column("revoked_at") + " IS NULL"
+	}
 	return sql
+}
+
+// passed counts the rows up to a position, which an import that goes on has no need to read.
+func (r *reader) passed(ctx context.Context, to position) (n int64, err error) {
+	if to.table == "" {
+		return 0, nil
+	}
+	for _, shape := range shapes {
+		t := r.source.tables[shape]
+		if shape.name != to.table {
+			n += r.source.counts[shape]
+			continue
+		}
+		if t == nil {
+			return n, nil
+		}
+		var here int64
+		err = r.steadily(ctx, func(conn *pgx.Conn) error {
+			sql := "SELECT count(*) FROM " + t.sql() + " WHERE " + t.column("id") + " <= CAST($1::text AS " + t.kind("id") + ")" + t.alive()
+			return conn.QueryRow(ctx, sql, to.id).Scan(&here)
+		})
+		return n + here, err
+	}
+	return n, nil
 }
 
 func (r *reader) nameless(ctx context.Context, t *table) (n int, err error) {
