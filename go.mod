@@ -8,6 +8,7 @@ require (
 	github.com/ccojocar/zxcvbn-go v1.0.4
 	github.com/fasthttp/router v1.5.4
 	github.com/fxamacker/cbor/v2 v2.10.0
+	github.com/go-crypt/x v0.4.16
 	github.com/go-json-experiment/json v1.27.2
 	github.com/golang-jwt/jwt/v5 v5.3.1
 	github.com/google/go-cmp v0.7.0

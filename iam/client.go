@@ -20,7 +20,7 @@ type Client struct {
 	ID              ID         `cbor:"1,keyasint"`
 	ClientID        string     `cbor:"2,keyasint"`           // the name that it presents
 	SecretDigest    []byte     `cbor:"3,keyasint,omitempty"` // SHA-256 of a secret that Keystone made
-	SecretHash      string     `cbor:"4,keyasint,omitempty"` // PHC string of an imported secret
+	SecretHash      string     `cbor:"4,keyasint,omitempty"` // of an imported secret, see secret.Recognize
 	PreviousDigest  []byte     `cbor:"5,keyasint,omitempty"` // the secret before the last rotation …
 	PreviousUntil   Time       `cbor:"6,keyasint,omitempty"` // … which is good until then
 	Name            string     `cbor:"7,keyasint"`

@@ -64,5 +64,5 @@ func administers(scope string) bool {
 // the writing one of its resource.
 var administered = []string{
 	ScopeAdminUsers, ScopeAdminClients, ScopeAdminRoles, ScopeAdminScopes, ScopeAdminTokens,
-	ScopeAdminPermissions, ScopeAdminAudit, ScopeAdminKeys, ScopeAdminCluster,
+	ScopeAdminPermissions, ScopeAdminAudit, ScopeAdminKeys, ScopeAdminCluster, ScopeAdminImport,
 }

@@ -16,6 +16,7 @@ const (
 	ScopeAdminAudit       = "admin:audit"
 	ScopeAdminKeys        = "admin:keys"
 	ScopeAdminCluster     = "admin:cluster"
+	ScopeAdminImport      = "admin:import"
 	ScopeReadProfile      = "read:profile"
 	ScopeWriteProfile     = "write:profile"
 	ScopeReadAudit        = "read:audit" // what reading the audit log takes; ScopeAdminAudit implies it

@@ -7,7 +7,7 @@ type User struct {
 	ID                ID     `cbor:"1,keyasint"`
 	Username          string `cbor:"2,keyasint"`
 	Email             string `cbor:"3,keyasint"`
-	PasswordHash      string `cbor:"4,keyasint"` // PHC string; never leaves the node that verifies it
+	PasswordHash      string `cbor:"4,keyasint"` // see secret.Recognize; never leaves the node that verifies it
 	FirstName         string `cbor:"5,keyasint,omitempty"`
 	LastName          string `cbor:"6,keyasint,omitempty"`
 	DisplayName       string `cbor:"7,keyasint,omitempty"`

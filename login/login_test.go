@@ -161,6 +161,21 @@ func TestWeakHashIsReplaced(t *testing.T) {
 	}
 }
 
+// TestUnprovenTailIsNotHashed: of a bcrypt hash only the first 72 bytes are proven, so whoever mistypes what follows
+// must not make it the password.
+func TestUnprovenTailIsNotHashed(t *testing.T) {
+	s, people := build(t)
+	const hash = "$2b$04$jRygm0Z40OaSR1JzgABwRuUr4U38TOVty4gLw3jk6K7EO2ulVMQOG"
+	seen := strings.Repeat("Zx9!", 18)
+	s.Must(t, &fsm.CreateUser{User: iam.User{ID: iam.NewID(), Username: "alice", Email: "a@example.org", PasswordHash: hash, Active: true}})
+	for password, replaced := range map[string]bool{seen: true, seen + "x": false} {
+		proof, err := people.Password(t.Context(), login.Attempt{Name: "alice", Password: password})
+		if err != nil || (proof.Rehashed != "") != replaced {
+			t.Errorf("%d bytes: %+v, %v", len(password), proof.Rehashed, err)
+		}
+	}
+}
+
 func TestDisabledIsToldOnlyToTheOwner(t *testing.T) {
 	s, people := build(t)
 	u, _, err := people.Register(t.Context(), fsm.Origin{}, alice, iam.Permissions{})

@@ -72,7 +72,7 @@ func (s *Service) Password(ctx context.Context, a Attempt) (Proof, error) {
 		return Proof{}, iam.Errorf(iam.PasswordExpired, "The password is older than is allowed: reset it, by the link that a password reset sends or by an administrator.")
 	}
 	proof := Proof{User: user}
-	if s.Hasher.Weak(user.PasswordHash) {
+	if s.Hasher.Weak(user.PasswordHash) && secret.Whole(user.PasswordHash, a.Password) {
 		proof.Rehashed, err = s.Hasher.Hash(ctx, a.Password)
 	}
 	return proof, err

@@ -3,7 +3,6 @@ package secret
 import (
 	"context"
 	"crypto/rand"
-	"crypto/subtle"
 	"errors"
 	"os/exec"
 	"runtime"
@@ -45,7 +44,7 @@ type Hasher struct {
 	workers chan struct{} // full when all workers are busy
 	heavy   chan struct{} // full while a hash runs that takes over twice the memory of the policy
 	line    chan struct{} // full when as many callers wait for that as may
-	nobody  phcHash
+	nobody  stored
 	refused atomic.Uint64
 
 	helpers  *helpers // nil: hashes are computed here
@@ -91,8 +90,9 @@ func NewHasher(c HasherConfig) *Hasher {
 			})
 		}
 	}
-	h.nobody = h.fresh()
-	_, _ = rand.Read(h.nobody.sum) // the hash of no password at all
+	nobody := h.fresh()
+	_, _ = rand.Read(nobody.sum) // the hash of no password at all
+	h.nobody = nobody.stored()
 	return h
 }
 
@@ -106,7 +106,7 @@ func (h *Hasher) fresh() phcHash {
 // Hash makes the PHC string of a password under the policy, with a fresh salt.
 func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
 	made := h.fresh()
-	sum, err := h.run(ctx, made, password)
+	sum, err := h.run(ctx, made.stored(), password)
 	if err != nil {
 		return "", err
 	}
@@ -114,22 +114,22 @@ func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
 	return made.String(), nil
 }
 
-// Verify tells whether the password is the one that phc was made of, whatever parameters it was made
-// with. A hash that cannot be used gives [ErrUnusableHash], after the work of an ordinary one, so that
-// the time taken does not tell which accounts have such a hash.
-func (h *Hasher) Verify(ctx context.Context, phc, password string) (bool, error) {
-	stored, err := parsePHC(phc)
+// Verify tells whether the password is the one that hash was made of, in any of the forms that [Recognize]
+// knows and with whatever parameters. A hash that cannot be used gives [ErrUnusableHash], after the work of an
+// ordinary one, so that the time taken does not tell which accounts have such a hash.
+func (h *Hasher) Verify(ctx context.Context, hash, password string) (bool, error) {
+	known, err := parseStored(hash)
 	if err != nil {
 		if busy := h.VerifyNobody(ctx, password); busy != nil {
 			return false, busy
 		}
 		return false, err
 	}
-	sum, err := h.run(ctx, stored, password)
+	sum, err := h.run(ctx, known, password)
 	if err != nil {
 		return false, err
 	}
-	return subtle.ConstantTimeCompare(sum, stored.sum) == 1, nil
+	return known.fits(sum), nil
 }
 
 // VerifyNobody does the work of Verify for a name that does not exist, so that the time of an answer
@@ -139,17 +139,17 @@ func (h *Hasher) VerifyNobody(ctx context.Context, password string) error {
 	if err != nil {
 		return err
 	}
-	_ = subtle.ConstantTimeCompare(sum, h.nobody.sum)
+	_ = h.nobody.fits(sum)
 	return nil
 }
 
-// Weak tells whether phc should be replaced at the next login: made with less work than the policy
-// asks for, with another variant than Argon2id, or in a form that cannot be read.
-func (h *Hasher) Weak(phc string) bool {
-	stored, err := parsePHC(phc)
-	return err != nil || stored.variant != argon2id ||
-		stored.params.MemoryKiB < h.params.MemoryKiB || stored.params.Passes < h.params.Passes ||
-		len(stored.salt) < saltBytes || len(stored.sum) < hashBytes
+// Weak tells whether a hash should be replaced at the next login: made with less work than the policy
+// asks for, with anything but Argon2id, in the spelling of another system, or in a form that cannot be read.
+func (h *Hasher) Weak(hash string) bool {
+	own, err := parsePHC(hash)
+	return err != nil || own.variant != argon2id ||
+		own.params.MemoryKiB < h.params.MemoryKiB || own.params.Passes < h.params.Passes ||
+		len(own.salt) < saltBytes || len(own.sum) < hashBytes
 }
 
 // Stats tells how many hashes are being computed and how many callers wait.
@@ -159,10 +159,10 @@ func (h *Hasher) Stats() HasherStats {
 	return HasherStats{Running: running, Waiting: max(0, admitted-running) + heavy}
 }
 
-// run computes one hash when its turn comes. The context counts while waiting only: Argon2 itself
-// cannot be interrupted.
-func (h *Hasher) run(ctx context.Context, job phcHash, password string) ([]byte, error) {
-	if job.params.MemoryKiB/2 > h.params.MemoryKiB {
+// run computes one hash when its turn comes. The context counts while waiting only: a hash cannot be
+// interrupted.
+func (h *Hasher) run(ctx context.Context, job stored, password string) ([]byte, error) {
+	if job.memoryKiB/2 > h.params.MemoryKiB {
 		// The policy tells how much memory the operator gives to hashing. Imported hashes may ask
 		// for up to 1 GiB each; one of them at a time has to do. Who waits for that holds no ticket, or
 		// one account with such a hash could keep everybody else out.
@@ -188,14 +188,14 @@ func (h *Hasher) run(ctx context.Context, job phcHash, password string) ([]byte,
 
 // derive computes a hash in a helper, and here where none can be started: logins that slow others down are
 // better than none. A hash on which a helper died is not tried here: it may have taken too much memory.
-func (h *Hasher) derive(job phcHash, password string) ([]byte, error) {
+func (h *Hasher) derive(job stored, password string) ([]byte, error) {
 	if h.helpers == nil {
-		return job.derive(password), nil
+		return job.derive([]byte(password)), nil
 	}
-	sum, err := h.helpers.derive(job, password)
+	sum, err := h.helpers.derive(job.text, len(job.sum), password)
 	if errors.Is(err, errNoHelper) {
 		h.fallback(err)
-		return job.derive(password), nil
+		return job.derive([]byte(password)), nil
 	}
 	return sum, err
 }

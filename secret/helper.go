@@ -23,10 +23,7 @@ var errNoHelper = errors.New("no process could be started for password hashes")
 // hashJob is what a helper is asked for, and hashDone what it answers: one line of JSON each, over a pipe
 // that nobody else can read. Arguments and environment would be for everybody's eyes.
 type hashJob struct {
-	Variant  string `json:"variant"`
-	Params   Params `json:"params"`
-	Salt     []byte `json:"salt"`
-	Bytes    int    `json:"bytes"`
+	Hash     string `json:"hash"` // as it is stored; that of a new one has any sum
 	Password []byte `json:"password"`
 }
 
@@ -45,11 +42,11 @@ func ServeHashes(in io.Reader, out io.Writer) error {
 		} else if err != nil {
 			return fmt.Errorf("the request for a hash cannot be read: %w", err)
 		}
-		if err := job.Params.Check(); err != nil || job.Bytes < minHash || job.Bytes > maxHash {
-			return errors.New("the request asks for a hash outside the bounds")
+		hash, err := parseStored(job.Hash)
+		if err != nil {
+			return fmt.Errorf("the request is not for a hash within the bounds: %w", err)
 		}
-		hash := phcHash{variant: job.Variant, params: job.Params, salt: job.Salt, sum: make([]byte, job.Bytes)}
-		if err := answers.Encode(hashDone{hash.derive(string(job.Password))}); err != nil {
+		if err := answers.Encode(hashDone{hash.derive(job.Password)}); err != nil {
 			return fmt.Errorf("the hash cannot be given back: %w", err)
 		}
 	}
@@ -71,14 +68,14 @@ type helper struct {
 	retire  *time.Timer
 }
 
-// derive has a helper compute the hash. One that has died while it was idle costs a second try.
-func (p *helpers) derive(hash phcHash, password string) ([]byte, error) {
+// derive has a helper compute the hash, of which the sum has so many bytes. One that has died while it was idle costs a second try.
+func (p *helpers) derive(hash string, bytes int, password string) ([]byte, error) {
 	for {
 		h, used, err := p.take()
 		if err != nil {
 			return nil, err
 		}
-		sum, err := h.derive(hash, password)
+		sum, err := h.derive(hash, bytes, password)
 		if err == nil {
 			p.put(h)
 			return sum, nil
@@ -153,16 +150,15 @@ func startHelper(cmd *exec.Cmd) (*helper, error) {
 	return &helper{cmd: cmd, in: in, jobs: json.NewEncoder(in), answers: json.NewDecoder(out)}, nil
 }
 
-func (h *helper) derive(hash phcHash, password string) ([]byte, error) {
-	job := hashJob{hash.variant, hash.params, hash.salt, len(hash.sum), []byte(password)}
-	if err := h.jobs.Encode(job); err != nil { //nolint:gosec // over a pipe that nobody else can read
+func (h *helper) derive(hash string, bytes int, password string) ([]byte, error) {
+	if err := h.jobs.Encode(hashJob{hash, []byte(password)}); err != nil { //nolint:gosec // over a pipe that nobody else can read
 		return nil, err
 	}
 	var done hashDone
 	if err := h.answers.Decode(&done); err != nil {
 		return nil, err
 	}
-	if len(done.Sum) != len(hash.sum) {
+	if len(done.Sum) != bytes {
 		return nil, errors.New("it answered with a hash of another length")
 	}
 	return done.Sum, nil

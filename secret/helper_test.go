@@ -167,8 +167,8 @@ func TestHelperShowsNothing(t *testing.T) {
 // TestServeHashesIsBounded: what a helper is asked for is checked, though only its node can ask.
 func TestServeHashesIsBounded(t *testing.T) {
 	for _, job := range []string{
-		"x", `{"variant":"argon2id","params":{"MemoryKiB":4294967295,"Passes":1,"Lanes":1},"bytes":32}`,
-		`{"variant":"argon2id","params":{"MemoryKiB":64,"Passes":1,"Lanes":1},"bytes":1000000000}`,
+		"x", `{"hash":"$argon2id$v=19$m=4294967295,t=1,p=1$1fofwxjjvLdWCuG8t7b2vg$ayk6os9IUlZRs8vMvUNXD4iw6DgZ9bHgJCueDmU3xx4"}`,
+		`{"hash":"$2b$31$nCmcHPAcxPuIF3FPXlGGkO/NHntYR.CpVbEdcrPUY8Fgbmgm7fTx."}`, `{"hash":""}`,
 	} {
 		if err := ServeHashes(strings.NewReader(job), new(strings.Builder)); err == nil {
 			t.Errorf("%s is computed", job)

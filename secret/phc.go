@@ -2,17 +2,12 @@ package secret
 
 import (
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
 
 	"golang.org/x/crypto/argon2"
 )
-
-// ErrUnusableHash says that a stored hash has a form that is not known here, or asks for more work
-// than is allowed. Nobody can log in with it: whoever gets this error must refuse.
-var ErrUnusableHash = errors.New("the stored password hash has an unknown form or asks for more work than is allowed")
 
 // The most that a hash may ask for. Imported hashes bring their own cost, so without these bounds one
 // row of a foreign database could take all memory or all processor time of every node on each login
@@ -25,8 +20,6 @@ const (
 	maxWork      = 4 << 20 // KiB times passes
 	minSalt      = 8
 	maxSalt      = 64
-	minHash      = 16
-	maxHash      = 128
 	maxPHC       = 512 // characters; the longest hash within the other bounds has under 330
 )
 
@@ -80,25 +73,47 @@ type phcHash struct {
 func parsePHC(s string) (phcHash, error) {
 	parts := strings.Split(s, "$")
 	if len(s) > maxPHC || len(parts) != 6 || parts[0] != "" || parts[2] != "v=19" {
-		return phcHash{}, ErrUnusableHash
+		return phcHash{}, malformed("Argon2")
 	}
 	h := phcHash{variant: parts[1]}
 	if h.variant != argon2id && h.variant != argon2i {
-		return phcHash{}, ErrUnusableHash
+		return phcHash{}, unknownForm()
 	}
 	var ok bool
 	if h.params, ok = parseParams(parts[3]); !ok {
-		return phcHash{}, ErrUnusableHash
+		return phcHash{}, malformed(h.variant)
+	}
+	if err := h.params.Check(); err != nil {
+		return phcHash{}, tooCostly(h.variant, strings.TrimPrefix(err.Error(), "password hashing: "))
 	}
 	if h.salt, ok = decode64(parts[4], minSalt, maxSalt); !ok {
-		return phcHash{}, ErrUnusableHash
+		return phcHash{}, malformed(h.variant)
 	}
 	if h.sum, ok = decode64(parts[5], minHash, maxHash); !ok {
-		return phcHash{}, ErrUnusableHash
+		return phcHash{}, malformed(h.variant)
 	}
 	return h, nil
 }
 
+// parseArgon2 reads what parsePHC does.
+func parseArgon2(text string) (stored, error) {
+	h, err := parsePHC(text)
+	return h.stored(), err
+}
+
+// parseDjangoArgon2 reads the same behind Django's argon2, which stands in front of the first $.
+func parseDjangoArgon2(text string) (stored, error) {
+	h, err := parsePHC(text[len("argon2"):])
+	s := h.stored()
+	s.form = "Django " + s.form
+	return s, err
+}
+
+func (h phcHash) stored() stored {
+	return stored{form: h.variant, text: h.String(), memoryKiB: h.params.MemoryKiB, sum: h.sum, derive: h.derive}
+}
+
+// parseParams reads the numbers, and leaves it to Params.Check what they may be.
 func parseParams(s string) (Params, bool) {
 	fields := strings.Split(s, ",")
 	if len(fields) != 3 {
@@ -113,11 +128,8 @@ func parseParams(s string) (Params, bool) {
 		}
 		numbers[i] = uint32(n)
 	}
-	if numbers[2] > maxLanes {
-		return Params{}, false // before the conversion, which would cut 257 down to 1
-	}
-	p := Params{MemoryKiB: numbers[0], Passes: numbers[1], Lanes: uint8(numbers[2])}
-	return p, p.Check() == nil
+	lanes := uint8(min(numbers[2], maxLanes+1)) // a conversion alone would cut 257 down to 1
+	return Params{MemoryKiB: numbers[0], Passes: numbers[1], Lanes: lanes}, true
 }
 
 // decode64 takes only the canonical spelling: the decoder alone would pass over line breaks.
@@ -136,10 +148,10 @@ func (h phcHash) String() string {
 }
 
 // derive runs Argon2 over the password with the parameters and the salt of h.
-func (h phcHash) derive(password string) []byte {
+func (h phcHash) derive(password []byte) []byte {
 	p := h.params
 	if h.variant == argon2i {
-		return argon2.Key([]byte(password), h.salt, p.Passes, p.MemoryKiB, p.Lanes, uint32(len(h.sum)))
+		return argon2.Key(password, h.salt, p.Passes, p.MemoryKiB, p.Lanes, uint32(len(h.sum)))
 	}
-	return argon2.IDKey([]byte(password), h.salt, p.Passes, p.MemoryKiB, p.Lanes, uint32(len(h.sum)))
+	return argon2.IDKey(password, h.salt, p.Passes, p.MemoryKiB, p.Lanes, uint32(len(h.sum)))
 }

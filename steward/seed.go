@@ -18,6 +18,7 @@ var seededScopes = []struct{ name, description string }{
 	{iam.ScopeAdminAudit, "Read the audit log"},
 	{iam.ScopeAdminKeys, "Manage signing keys"},
 	{iam.ScopeAdminCluster, "See and manage the cluster"},
+	{iam.ScopeAdminImport, "Bring in users, roles and clients of another system"},
 	{iam.ScopeReadProfile, "Read one's own profile"},
 	{iam.ScopeWriteProfile, "Change one's own profile"},
 }

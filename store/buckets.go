@@ -31,6 +31,9 @@ import (
 //	sessions_by_user         user id, session id → session id
 //	sessions_by_client       SHA-256 of the client_id, session id → session id
 //	sessions_by_expiry       time, session id → session id
+//	legacy                   id → iam.LegacySession
+//	legacy_by_user           user id, legacy session id → legacy session id
+//	legacy_by_expiry         time, legacy session id → legacy session id
 //	revocations              kind, subject → iam.Revocation
 //	revocations_by_expiry    time, kind, subject → kind, subject
 //	keys                     kid → iam.Key
@@ -41,6 +44,9 @@ import (
 //	checkpoints              sequence → iam.AuditCheckpoint
 //	outcomes                 request id → Outcome
 //	outcomes_by_expiry       time, request id → request id
+//	imports                  source → iam.Import
+//	imported                 kind, id at the source → iam.Imported
+//	imported_by_expiry       time, kind, id at the source → kind, id at the source
 var (
 	users = table[iam.User]{
 		bucket: "users",
@@ -93,6 +99,14 @@ var (
 			{bucket: "sessions_by_expiry", keys: func(s *iam.Session) [][]byte { return instant(s.ExpiresAt) }},
 		},
 	}
+	legacy = table[iam.LegacySession]{
+		bucket: "legacy",
+		key:    func(s *iam.LegacySession) []byte { return s.ID[:] },
+		indexes: []index[iam.LegacySession]{
+			{bucket: "legacy_by_user", keys: func(s *iam.LegacySession) [][]byte { return [][]byte{s.UserID[:]} }},
+			{bucket: "legacy_by_expiry", keys: func(s *iam.LegacySession) [][]byte { return instant(s.ExpiresAt) }},
+		},
+	}
 	revocations = table[iam.Revocation]{
 		bucket: "revocations",
 		key:    func(r *iam.Revocation) []byte { return revocationKey(r.Kind, r.Subject) },
@@ -130,9 +144,20 @@ var (
 			{bucket: "outcomes_by_expiry", keys: func(o *Outcome) [][]byte { return instant(o.ExpiresAt) }},
 		},
 	}
+	imports = table[iam.Import]{
+		bucket: "imports",
+		key:    func(i *iam.Import) []byte { return []byte(i.Source) },
+	}
+	imported = table[iam.Imported]{
+		bucket: "imported",
+		key:    func(i *iam.Imported) []byte { return importedKey(i.Kind, i.ID) },
+		indexes: []index[iam.Imported]{
+			{bucket: "imported_by_expiry", keys: func(i *iam.Imported) [][]byte { return instant(i.Expires) }},
+		},
+	}
 
 	// tables in the order in which Check and Load walk them.
-	tables = []anyTable{&users, &roles, &scopes, &clients, &sessions, &revocations, &keys, &settings, &epoch, &audit, &outcomes, &checkpoints, &tickets}
+	tables = []anyTable{&users, &roles, &scopes, &clients, &sessions, &revocations, &keys, &settings, &epoch, &audit, &outcomes, &checkpoints, &tickets, &legacy, &imports, &imported}
 )
 
 const metaBucket = "meta"
@@ -197,3 +222,5 @@ func ticketKey(purpose iam.TicketPurpose, user iam.ID) []byte {
 func revocationKey(kind iam.RevocationKind, subject string) []byte {
 	return append([]byte{byte(kind)}, subject...)
 }
+
+func importedKey(kind iam.ImportKind, id iam.ID) []byte { return append([]byte{byte(kind)}, id[:]...) }

@@ -123,6 +123,27 @@ func (r *Reader) SessionsOfClient(clientID string, most int) []iam.Session {
 	return rows
 }
 
+// LegacySession returns the refresh token of another system with that id.
+func (r *Reader) LegacySession(id iam.ID) (iam.LegacySession, bool) { return legacy.get(r, id[:]) }
+
+// LegacySessions returns up to most refresh tokens of another system after the given id, in the order of ids.
+func (r *Reader) LegacySessions(after iam.ID, most int) []iam.LegacySession {
+	return legacy.page(r, start(after), most)
+}
+
+// LegacySessionsOf returns up to most of the user's refresh tokens of another system.
+func (r *Reader) LegacySessionsOf(user iam.ID, most int) []iam.LegacySession {
+	return legacy.under(r, "legacy_by_user", user[:], most)
+}
+
+// Import returns how far the import of that name has come.
+func (r *Reader) Import(source string) (iam.Import, bool) { return imports.get(r, []byte(source)) }
+
+// Imported returns what the row with that id at its source was like when it was imported.
+func (r *Reader) Imported(kind iam.ImportKind, id iam.ID) (iam.Imported, bool) {
+	return imported.get(r, importedKey(kind, id))
+}
+
 // Revocation returns what was taken away under that kind and subject.
 func (r *Reader) Revocation(kind iam.RevocationKind, subject string) (iam.Revocation, bool) {
 	return revocations.get(r, revocationKey(kind, subject))

@@ -247,17 +247,11 @@ func (s *Store) Update(fn func(*Tx) error) ([]Change, error) {
 	defer s.mu.RUnlock()
 	s.writing.Lock()
 	defer s.writing.Unlock()
-	now, file, err := s.begin()
+	tx, err := s.draft()
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = file.Rollback() }()
-	work := now.active.copy()
-	tx := &Tx{Reader: Reader{stack: (&state{active: work, frozen: now.frozen}).over(file)}}
-	if tx.Meta, err = tx.meta(); err != nil {
-		return nil, err
-	}
-	tx.hash = tx.Meta.Hash
+	defer func() { _ = tx.file.Rollback() }()
 	if err := fn(tx); err != nil {
 		return nil, err
 	}
@@ -266,9 +260,41 @@ func (s *Store) Update(fn func(*Tx) error) ([]Change, error) {
 	if tx.err != nil {
 		return nil, tx.err
 	}
-	s.publish(func(next *state) { next.active = work })
+	s.publish(func(next *state) { next.active = tx.layers[0] })
 	s.wake()
 	return tx.changes, nil
+}
+
+// draft is a writer whose work nobody sees yet. The caller holds writing, and rolls its file back.
+func (s *Store) draft() (*Tx, error) {
+	now, file, err := s.begin()
+	if err != nil {
+		return nil, err
+	}
+	tx := &Tx{Reader: Reader{stack: (&state{active: now.active.copy(), frozen: now.frozen}).over(file)}}
+	if tx.Meta, err = tx.meta(); err != nil {
+		return nil, errors.Join(err, file.Rollback())
+	}
+	tx.hash = tx.Meta.Hash
+	return tx, nil
+}
+
+// Rehearse calls fn with a writer whose work is thrown away, for whoever wants to know what would come of a
+// change. It holds nobody up.
+func (s *Store) Rehearse(fn func(*Tx) error) error {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	s.writing.Lock()
+	tx, err := s.draft()
+	s.writing.Unlock()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tx.file.Rollback() }()
+	if err := fn(tx); err != nil {
+		return err
+	}
+	return tx.err
 }
 
 // Meta returns how far the state has come.

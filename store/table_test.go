@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
@@ -373,5 +374,103 @@ func TestEachHot(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b []byte) bool { return string(a) == string(b) })); diff != "" {
 		t.Error(diff)
+	}
+}
+
+func TestRowsOfImports(t *testing.T) {
+	session := func(user byte, end iam.Time) func(*Tx) {
+		return func(tx *Tx) {
+			tx.PutLegacySession(iam.LegacySession{ID: id(1), UserID: id(user), TokenHash: "h", ExpiresAt: end})
+		}
+	}
+	life(t, "legacy session", session(2, 5), session(3, 6), func(tx *Tx) { tx.DeleteLegacySession(id(1)) }, func(r *Reader) bool {
+		_, ok := r.LegacySession(id(1))
+		return ok && len(r.LegacySessionsOf(id(2), 5)) == 1 && len(r.LegacySessions(iam.ID{}, 5)) == 1
+	})
+	life(t, "legacy sessions", session(2, 5), session(2, 6), func(tx *Tx) { tx.DropLegacySessions() }, func(r *Reader) bool {
+		return len(r.LegacySessions(iam.ID{}, 5)) == 1
+	})
+	life(t, "expiring legacy session", session(2, 5), session(2, 0), func(tx *Tx) { tx.Expire(1<<60, 10) }, func(r *Reader) bool {
+		_, ok := r.LegacySession(id(1))
+		return ok
+	})
+	state := func(cursor string) func(*Tx) {
+		return func(tx *Tx) { tx.PutImport(iam.Import{Source: "s", Cursor: cursor}) }
+	}
+	life(t, "import", state("a"), state("b"), func(tx *Tx) { tx.DeleteImport("s") }, func(r *Reader) bool {
+		row, ok := r.Import("s")
+		return ok && row.Cursor == "a"
+	})
+	row := func(mark byte) func(*Tx) {
+		return func(tx *Tx) {
+			tx.PutImported(iam.Imported{Kind: iam.ImportUser, ID: id(1), Source: "s", Marks: []byte{mark}, Expires: 5})
+		}
+	}
+	found := func(r *Reader) bool {
+		row, ok := r.Imported(iam.ImportUser, id(1))
+		_, other := r.Imported(iam.ImportRole, id(1))
+		return ok && !other && row.Marks[0] == 1 && row.Local() == id(1)
+	}
+	life(t, "imported row", row(1), row(2), func(tx *Tx) { tx.DeleteImported(iam.ImportUser, id(1)) }, found)
+	life(t, "imported session", row(1), row(2), func(tx *Tx) { tx.Expire(1<<60, 10) }, found)
+}
+
+// TestAttempt: what an attempt that fails has written is gone, and nothing else.
+func TestAttempt(t *testing.T) {
+	s := open(t)
+	refused := errors.New("no")
+	changes := update(t, s, func(tx *Tx) {
+		tx.PutUser(user(1, "ann"))
+		before, hash := tx.Meta, tx.StateHash()
+		err := tx.Attempt(func() error {
+			tx.DeleteUser(id(1))
+			tx.PutUser(user(2, "bob"))
+			tx.PutUser(user(3, "eve"))
+			tx.AppendAudit(iam.AuditEntry{Type: "x"})
+			return refused
+		})
+		if !errors.Is(err, refused) || !cmp.Equal(before, tx.Meta) || hash != tx.StateHash() {
+			t.Errorf("after a failed attempt: %v, %+v", err, tx.Meta)
+		}
+		if _, there := tx.User(id(1)); !there {
+			t.Error("what was deleted is not back")
+		}
+		if err := tx.Attempt(func() error { tx.PutUser(user(4, "zoe")); return nil }); err != nil {
+			t.Error(err)
+		}
+	})
+	check(t, s)
+	if len(changes) != 2 {
+		t.Errorf("%d changes are told of, want those of ann and zoe", len(changes))
+	}
+	view(t, s, func(r *Reader) {
+		if len(r.Users(iam.ID{}, 10)) != 2 {
+			t.Error("other users than ann and zoe are there")
+		}
+	})
+}
+
+// TestRehearse: what is only tried changes nothing, and sees what is there.
+func TestRehearse(t *testing.T) {
+	s := open(t)
+	update(t, s, func(tx *Tx) { tx.PutUser(user(1, "ann")) })
+	before := hashOf(t, s)
+	err := s.Rehearse(func(tx *Tx) error {
+		if _, there := tx.User(id(1)); !there {
+			t.Error("ann is not there")
+		}
+		tx.PutUser(user(2, "bob"))
+		if _, there := tx.UserByUsername("bob"); !there {
+			t.Error("a rehearsal does not read its own writes")
+		}
+		tx.DeleteUser(id(1))
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	check(t, s)
+	if hashOf(t, s) != before {
+		t.Error("a rehearsal changed the state")
 	}
 }

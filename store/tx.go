@@ -18,6 +18,24 @@ func (tx *Tx) Err() error { return tx.err }
 // StateHash returns the hash of all rows as this transaction has left them so far.
 func (tx *Tx) StateHash() [32]byte { return tx.hash }
 
+// Attempt calls fn and takes back whatever it has written if it returns an error. It is for commands of
+// many steps whose later ones depend on what the earlier ones wrote: a refusal does not roll back by itself.
+func (tx *Tx) Attempt(fn func() error) error {
+	meta, hash, changes, layer := tx.Meta, tx.hash, len(tx.changes), tx.layers[0].copy()
+	tx.Meta.Rows = make(map[string]uint64, len(meta.Rows))
+	for _, t := range tables {
+		name := t.buckets()[0]
+		if n, counted := meta.Rows[name]; counted {
+			tx.Meta.Rows[name] = n
+		}
+	}
+	err := fn()
+	if err != nil {
+		tx.Meta, tx.hash, tx.changes, tx.layers[0] = meta, hash, tx.changes[:changes], layer
+	}
+	return err
+}
+
 // counted keeps the number of a table's rows.
 func (tx *Tx) counted(bucket string, more int) {
 	if tx.Meta.Rows == nil {
@@ -84,6 +102,29 @@ func (tx *Tx) DropSessions() { sessions.clear(tx) }
 
 // DropTickets removes every ticket.
 func (tx *Tx) DropTickets() { tickets.clear(tx) }
+
+// PutLegacySession writes a refresh token of another system.
+func (tx *Tx) PutLegacySession(s iam.LegacySession) { legacy.put(tx, s) }
+
+// DeleteLegacySession removes a refresh token of another system.
+func (tx *Tx) DeleteLegacySession(id iam.ID) { legacy.remove(tx, id[:]) }
+
+// DropLegacySessions removes every refresh token of another system.
+func (tx *Tx) DropLegacySessions() { legacy.clear(tx) }
+
+// PutImport writes how far an import has come.
+func (tx *Tx) PutImport(i iam.Import) { imports.put(tx, i) }
+
+// DeleteImport forgets how far an import has come.
+func (tx *Tx) DeleteImport(source string) { imports.remove(tx, []byte(source)) }
+
+// PutImported remembers what a row was like at its source.
+func (tx *Tx) PutImported(i iam.Imported) { imported.put(tx, i) }
+
+// DeleteImported forgets a row of an import.
+func (tx *Tx) DeleteImported(kind iam.ImportKind, id iam.ID) {
+	imported.remove(tx, importedKey(kind, id))
+}
 
 // AppendAudit adds an entry under the next sequence number, chained to the one before.
 func (tx *Tx) AppendAudit(e iam.AuditEntry) {

@@ -34,8 +34,8 @@ var table = []room{
 
 	{
 		name: "secret", rooms: domain,
-		libs: []string{"golang.org/x/crypto"},
-		why:  "passwords, digests and sealing need one crypto library and no idea of who asks",
+		libs: []string{"golang.org/x/crypto", "github.com/go-crypt/x", "github.com/go-json-experiment/json"},
+		why:  "passwords, digests and sealing need crypto libraries and no idea of who asks; Keycloak's hashes are JSON",
 	},
 	{
 		name: "token", rooms: domain,
