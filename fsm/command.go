@@ -61,6 +61,9 @@ const (
 	kindLockDownUser   Kind = 60
 	kindLockDownClient Kind = 61
 	kindRaiseEpoch     Kind = 62
+
+	kindImportBatch  Kind = 70
+	kindForgetImport Kind = 73
 )
 
 // registry makes an empty command of each kind, for the decoder to fill.
@@ -101,6 +104,9 @@ var registry = map[Kind]func() Command{
 	kindLockDownUser:   func() Command { return new(LockDownUser) },
 	kindLockDownClient: func() Command { return new(LockDownClient) },
 	kindRaiseEpoch:     func() Command { return new(RaiseEpoch) },
+
+	kindImportBatch:  func() Command { return new(ImportBatch) },
+	kindForgetImport: func() Command { return new(ForgetImport) },
 }
 
 // Command is one change of the state.

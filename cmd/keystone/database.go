@@ -11,9 +11,13 @@ import (
 	"github.com/keystone-auth/keystone/importer"
 )
 
+// databaseVariable holds the URL of a database. With a password in it, an argument would be in the list of
+// processes, for all to read.
+const databaseVariable = "DATABASE_URL"
+
 // databaseFlag gives a command the flag that names a database.
 func databaseFlag(cmd *cobra.Command, name, what string) *cobra.Command {
-	cmd.Flags().String(name, "", what+", as postgres://user@host:5432/name (default: the one that DATABASE_URL or DATABASE_URL_FILE names)")
+	cmd.Flags().String(name, "", what+", as postgres://user@host:5432/name (default: "+databaseVariable+", or the file that "+databaseVariable+"_FILE names)")
 	return cmd
 }
 
@@ -23,7 +27,7 @@ func databaseOf(cmd *cobra.Command, name string) (string, error) {
 	given, _ := cmd.Flags().GetString(name)
 	if given != "" {
 		if importer.HasPassword(given) {
-			fmt.Fprintf(cmd.ErrOrStderr(), "The password in --%s is in the list of processes, for all to read: DATABASE_URL or DATABASE_URL_FILE keep it out of there.\n", name)
+			fmt.Fprintf(cmd.ErrOrStderr(), "warning: the password in --%s is in the list of processes, for all to read: put the URL into %s instead\n", name, databaseVariable)
 		}
 		if !strings.Contains(given, "://") {
 			return given, nil // as host=… user=…
@@ -43,7 +47,7 @@ func databaseOf(cmd *cobra.Command, name string) (string, error) {
 		return "", err
 	}
 	if v.text == "" {
-		return "", fmt.Errorf("say which database with --%s, or put its URL into DATABASE_URL", name)
+		return "", fmt.Errorf("the database is not named: put its URL into %s, or into --%s where it has no password", databaseVariable, name)
 	}
 	if s.set(&c, v.text) != nil {
 		return "", errors.New(v.name + " must be " + s.want)

@@ -13,8 +13,8 @@ import (
 	"github.com/keystone-auth/keystone/internal/testpostgres"
 )
 
-// database NAME makes an empty PostgreSQL database and puts its URL into the variable.
-func database(ts *testscript.TestScript, t *testing.T, args []string) {
+// emptydatabase NAME makes an empty PostgreSQL database and puts its URL into the variable.
+func emptyDatabase(ts *testscript.TestScript, t *testing.T, args []string) {
 	ts.Setenv(args[0], testpostgres.Database(t))
 }
 

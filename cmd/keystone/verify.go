@@ -14,9 +14,9 @@ import (
 )
 
 func verifyCommand() *cobra.Command {
-	var schema, mapping, most string
+	var most string
 	var strict bool
-	cmd := jsonFlag(operatorCommand(databaseFlag(&cobra.Command{
+	cmd := jsonFlag(sourceFlags(operatorCommand(&cobra.Command{
 		Use:   "verify",
 		Short: "Compare a PostgreSQL database with the cluster, row by row",
 		Long: `Reads the database as an import does and compares each row with the cluster's: the proof before everybody
@@ -41,10 +41,8 @@ Sessions, refresh tokens and mailed tickets are not compared: they do not last.`
 		Example: `  keystone verify --from postgres://reader@db.example.org/auth
   keystone verify --from postgres://reader@db.example.org/reports --strict --json`,
 		Args: cobra.NoArgs,
-	}, "from", "compare with this database")))
+	})))
 	flags := cmd.Flags()
-	flags.StringVar(&mapping, "mapping", "", "file that says how tables and columns are named, see keystone import mapping")
-	flags.StringVar(&schema, "schema", "", "the schema of the tables (default: as the search path of the database has it)")
 	flags.StringVar(&most, "list", "20", "list at most so many differences")
 	flags.BoolVar(&strict, "strict", false, "take for a difference as well what a cluster that is in use does by itself")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -52,16 +50,7 @@ Sessions, refresh tokens and mailed tickets are not compared: they do not last.`
 		if err != nil {
 			return err
 		}
-		var m importer.Mapping
-		if mapping != "" {
-			if m, err = importer.ReadMapping(mapping); err != nil {
-				return err
-			}
-		}
-		if schema != "" {
-			m.Schema = schema
-		}
-		url, err := databaseOf(cmd, "from")
+		url, m, err := sourceOf(cmd)
 		if err != nil {
 			return err
 		}
