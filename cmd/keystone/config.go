@@ -325,7 +325,7 @@ func suggestion(name string) string {
 }
 
 func known(env string) bool {
-	return env == tokenVariable || slices.ContainsFunc(settings, func(s setting) bool {
+	return env == tokenVariable || env == passphraseVariable || slices.ContainsFunc(settings, func(s setting) bool {
 		return s.env == env || s.secret && s.env+"_FILE" == env
 	})
 }
