@@ -1,6 +1,8 @@
 package backup
 
 import (
+	"bytes"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -34,9 +36,10 @@ func errExists(path string) error {
 	return fmt.Errorf("%s exists already: choose another name, or replace it with --force", path)
 }
 
-// fill writes the archive into the file, and looks at it while it passes.
+// fill writes the archive into the file and looks at it while it passes. Then it reads the file back.
 func fill(file *os.File, l Lock, fetch func(io.Writer) error) (Meta, error) {
-	sealed, err := seal(file, l)
+	written := sha256.New()
+	sealed, err := seal(io.MultiWriter(file, written), l)
 	if err != nil {
 		return Meta{}, err
 	}
@@ -54,6 +57,13 @@ func fill(file *os.File, l Lock, fetch func(io.Writer) error) (Meta, error) {
 	}
 	if err = errors.Join(err, sealed.Close(), file.Sync()); err != nil {
 		return Meta{}, err
+	}
+	back := sha256.New()
+	if _, err := io.Copy(back, io.NewSectionReader(file, 0, 1<<62)); err != nil {
+		return Meta{}, fmt.Errorf("the backup cannot be read back: %w", err)
+	}
+	if !bytes.Equal(written.Sum(nil), back.Sum(nil)) {
+		return Meta{}, errors.New("the backup reads back as something else than was written: do not trust that disk")
 	}
 	return u.Meta, nil
 }

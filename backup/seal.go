@@ -3,8 +3,10 @@ package backup
 import (
 	"bufio"
 	"bytes"
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"io/fs"
 	"os"
@@ -15,7 +17,9 @@ import (
 )
 
 // A backup file is an archive that was compressed, and then encrypted by age unless its maker asked for a plain
-// one. So whoever has no Keystone at hand can still open it, with age and zstd.
+// one. So whoever has no Keystone at hand can still open it, with age and zstd. A plain one ends with the SHA-256 of
+// all before, in a frame that zstd skips: bits of a compressed stream can change without the content that
+// comes out of it, and a file that was changed is not to be trusted for any of its bits.
 
 // Lock is for whom a backup is encrypted.
 type Lock struct{ recipients []age.Recipient }
@@ -136,6 +140,12 @@ func needOf(r *bufio.Reader) (Need, error) {
 	return NeedIdentity, nil
 }
 
+// sumFrame begins the frame with the sum: the mark of one to be skipped, and its length.
+const (
+	sumFrame = "\x50\x2a\x4d\x18\x20\x00\x00\x00"
+	sumBytes = len(sumFrame) + sha256.Size
+)
+
 // seal returns a writer whose content arrives compressed and locked at w once it is closed.
 func seal(w io.Writer, l Lock) (io.WriteCloser, error) {
 	var locked io.WriteCloser
@@ -146,53 +156,97 @@ func seal(w io.Writer, l Lock) (io.WriteCloser, error) {
 		}
 		w = locked
 	}
-	packed, err := zstd.NewWriter(w, zstd.WithEncoderConcurrency(1))
-	return &sealing{packed, locked}, err
+	s := &sealing{to: w, locked: locked, sum: sha256.New()}
+	if locked == nil {
+		w = io.MultiWriter(w, s.sum)
+	}
+	var err error
+	s.Encoder, err = zstd.NewWriter(w, zstd.WithEncoderConcurrency(1))
+	return s, err
 }
 
-// sealing closes the compression and then the encryption.
+// sealing ends the compression, and then the encryption or with the sum.
 type sealing struct {
 	*zstd.Encoder
+	to     io.Writer
 	locked io.Closer
+	sum    hash.Hash
 }
 
 // Close implements io.Closer.
 func (s *sealing) Close() error {
 	err := s.Encoder.Close()
 	if s.locked != nil {
-		err = errors.Join(err, s.locked.Close())
+		return errors.Join(err, s.locked.Close())
+	}
+	if err == nil {
+		_, err = s.to.Write(s.sum.Sum([]byte(sumFrame)))
 	}
 	return err
+}
+
+// summed returns what is before the sum of a plain file, once the sum has been found right.
+func summed(file *os.File) (io.Reader, error) {
+	info, err := file.Stat()
+	if err != nil {
+		return nil, err
+	}
+	size := info.Size() - int64(sumBytes)
+	if size <= 0 {
+		return nil, errCut
+	}
+	end, sum := make([]byte, sumBytes), sha256.New()
+	if _, err := file.ReadAt(end, size); err != nil {
+		return nil, err
+	}
+	if _, err := io.Copy(sum, io.NewSectionReader(file, 0, size)); err != nil {
+		return nil, err
+	}
+	if !bytes.Equal(end, sum.Sum([]byte(sumFrame))) {
+		return nil, errors.New("its checksum does not fit: it was damaged or cut short, take another one")
+	}
+	return io.NewSectionReader(file, 0, size), nil
 }
 
 // largestWindow bounds the memory that a file can ask for. That of what seal writes is 8 MiB.
 const largestWindow = 32 << 20
 
 // unseal opens a backup file. It must be read to its end, and closed.
-func unseal(file io.Reader, k Keys) (io.ReadCloser, error) {
+func unseal(file *os.File, k Keys) (io.ReadCloser, error) {
 	r := bufio.NewReaderSize(file, 64<<10)
 	need, err := needOf(r)
 	if err != nil {
 		return nil, err
 	}
-	content := io.Reader(r)
-	if need != NeedNothing {
-		if len(k.identities) == 0 {
-			return nil, errors.New("it is encrypted: give the passphrase or the identity that opens it")
-		}
-		if content, err = age.Decrypt(r, k.identities...); err != nil {
-			var none *age.NoIdentityMatchError
-			if errors.As(err, &none) {
-				return nil, refusedKey(need)
-			}
-			return nil, damaged(err)
-		}
+	var content io.Reader
+	if need == NeedNothing {
+		content, err = summed(file)
+	} else {
+		content, err = decrypt(r, k, need)
+	}
+	if err != nil {
+		return nil, err
 	}
 	unpacked, err := zstd.NewReader(content, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(largestWindow))
 	if err != nil {
 		return nil, damaged(err)
 	}
 	return plainly{unpacked}, nil
+}
+
+func decrypt(r io.Reader, k Keys, need Need) (io.Reader, error) {
+	if len(k.identities) == 0 {
+		return nil, errors.New("it is encrypted: give the passphrase or the identity that opens it")
+	}
+	content, err := age.Decrypt(r, k.identities...)
+	var none *age.NoIdentityMatchError
+	switch {
+	case errors.As(err, &none):
+		return nil, refusedKey(need)
+	case err != nil:
+		return nil, damaged(err)
+	}
+	return content, nil
 }
 
 func refusedKey(need Need) error {

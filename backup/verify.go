@@ -108,7 +108,7 @@ func (u *Unpacked) prove() (err error) {
 	if err != nil {
 		return err
 	}
-	if state.Index != u.Meta.Index || state.Term != u.Meta.Term || hash(state.Hash) != u.Meta.StateHash {
+	if state.Index != u.Meta.Index || state.Term != u.Meta.Term || hexed(state.Hash) != u.Meta.StateHash {
 		return errors.New("it is another one than the header of the backup says")
 	}
 	return s.Check()

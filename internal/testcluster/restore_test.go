@@ -236,7 +236,7 @@ func TestRefusedRestores(t *testing.T) {
 	config := old.Nodes[0].Config()
 	config.DataDir, config.Secret = folder, secret.ClusterSecret{}
 	for want, data := range map[string][]byte{
-		"damaged": flipped, "cut short": good[:len(good)-7], "no backup of Keystone": []byte("a foreign file, long enough to be looked at"), "": good,
+		"checksum does not fit: it was damaged": flipped, "cut short": good[:len(good)-7], "no backup of Keystone": []byte("a foreign file, long enough to be looked at"), "": good,
 	} {
 		bad := filepath.Join(t.TempDir(), "bad")
 		if err := os.WriteFile(bad, data, 0o600); err != nil {
