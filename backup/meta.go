@@ -29,5 +29,5 @@ type Meta struct {
 	Bytes        int64             `json:"bytes"`         // of the state file
 }
 
-// hash is the state hash as text.
-func hash(sum [32]byte) string { return hex.EncodeToString(sum[:]) }
+// hexed is the state hash as text.
+func hexed(sum [32]byte) string { return hex.EncodeToString(sum[:]) }
