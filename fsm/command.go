@@ -64,6 +64,8 @@ const (
 
 	kindImportBatch  Kind = 70
 	kindForgetImport Kind = 73
+	kindRedeemLegacy Kind = 71
+	kindEndLegacy    Kind = 72
 )
 
 // registry makes an empty command of each kind, for the decoder to fill.
@@ -107,6 +109,8 @@ var registry = map[Kind]func() Command{
 
 	kindImportBatch:  func() Command { return new(ImportBatch) },
 	kindForgetImport: func() Command { return new(ForgetImport) },
+	kindRedeemLegacy: func() Command { return new(RedeemLegacy) },
+	kindEndLegacy:    func() Command { return new(EndLegacy) },
 }
 
 // Command is one change of the state.
@@ -222,6 +226,10 @@ func tidy(cmd Command) Command {
 		started := *c
 		started.Session.UserAgent = cut(c.Session.UserAgent, 256)
 		return &started
+	case *RedeemLegacy:
+		redeemed := *c
+		redeemed.Session.UserAgent = cut(c.Session.UserAgent, 256)
+		return &redeemed
 	case *RecordAudit:
 		entries := slices.Clone(c.Entries)
 		for i := range entries {

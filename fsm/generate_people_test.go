@@ -71,3 +71,24 @@ func genConfirmEmail(t *rapid.T, h *hints) Command {
 	digest, user := h.ticket(t, iam.VerifyEmail)
 	return &ConfirmEmail{Digest: digest, User: user}
 }
+
+// genLegacyID draws one of the few ids that refresh tokens of another system have here.
+func genLegacyID(t *rapid.T) iam.ID { return genID(t, 'l', 3) }
+
+func genRedeemLegacy(t *rapid.T, h *hints) Command {
+	started := genStartSession(t, h).(*StartSession)
+	if len(h.legacy) > 0 && mostly(t, "imported") {
+		old := h.legacy[len(h.legacy)-1]
+		started.Session.UserID, started.Session.ClientID = old.UserID, ""
+		return &RedeemLegacy{ID: old.ID, TokenHash: old.TokenHash, Session: started.Session}
+	}
+	return &RedeemLegacy{ID: genLegacyID(t), TokenHash: one(t, "hash", []string{"token", "token", "token", "other"}), Session: started.Session}
+}
+
+func genEndLegacy(t *rapid.T, _ *hints) Command {
+	c := &EndLegacy{User: genID(t, 'u', 3), ID: genLegacyID(t)}
+	if rapid.Bool().Draw(t, "all") {
+		c.ID, c.Jti = iam.ID{}, genJti(t)
+	}
+	return c
+}

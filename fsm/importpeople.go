@@ -309,11 +309,3 @@ func (b *importing) session(s iam.LegacySession) {
 	b.remember(iam.Imported{Kind: iam.ImportSession, ID: s.ID, Marks: p.marks, Expires: s.ExpiresAt})
 	b.done(iam.ImportSession, s.ID, outcome)
 }
-
-func outlived(tx *store.Tx, s iam.LegacySession) bool {
-	if e, raised := tx.Epoch(); raised && s.IssuedAt <= e.At {
-		return true
-	}
-	r, revoked := tx.Revocation(iam.RevokedUser, s.UserID.String())
-	return revoked && s.IssuedAt <= r.Before
-}
