@@ -22,7 +22,7 @@ GO_TEST := CGO_ENABLED=1 go test -race -tags $(TAGS)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help run build package manifests test bench lint fmt docs fuzz torture openapi-lint clean need-go need-cc
+.PHONY: help run build package manifests test bench lint fmt docs fuzz torture openapi-lint clean need-go need-cc need-postgres
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,7 +39,7 @@ package: build ## Make a tarball and a Debian package in bin/dist
 manifests: ## Write deploy/kubernetes from the chart, for which helm is needed
 	helm template keystone deploy/helm/keystone > deploy/kubernetes/keystone.yaml
 
-test: lint need-cc ## Vet, lint and run all tests with the race detector
+test: lint need-cc need-postgres ## Vet, lint and run all tests with the race detector
 	$(GO_TEST) -timeout 14m ./...
 	go test -tags $(TAGS) -timeout 14m ./httpapi ./lease # once more, to hold answers against the OpenAPI document, and for more worlds
 
@@ -64,7 +64,7 @@ fuzz: need-go ## Run every fuzz target for FUZZTIME (30s)
 	      go test -tags $(TAGS) -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$folder"; \
 	    done
 
-torture: need-go need-cc ## Run the long versions of the tests, then every fuzz target for five minutes (hours)
+torture: need-go need-cc need-postgres ## Run the long versions of the tests, then every fuzz target for five minutes (hours)
 	KEYSTONE_TORTURE=1 $(GO_TEST) -timeout 4h -count=1 ./...
 	@$(MAKE) --no-print-directory fuzz FUZZTIME=5m
 
@@ -92,3 +92,13 @@ need-go:
 need-cc: need-go
 	@[ "$(RACE)" = off ] || command -v "$$(go env CC)" >/dev/null || { \
 	  echo "A C compiler is missing, which the race detector needs: install gcc or clang, or run this with RACE=off to do without the detector." >&2; exit 1; }
+
+# Root may install what is missing, as in a container; others are told how.
+need-postgres:
+	@ls -d /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || { \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    echo "Installing PostgreSQL, which the tests run."; \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends postgresql >/dev/null; \
+	  else \
+	    echo "PostgreSQL 15 or later is missing, which the tests run: install it with apt-get install postgresql, as root." >&2; exit 1; \
+	  fi; }

@@ -123,6 +123,11 @@ var table = []room{
 	},
 
 	{
+		name: "backup", rooms: []string{"iam", "secret", "token", "store", "fsm", "cluster"},
+		libs: []string{"filippo.io/age", "github.com/klauspost/compress", "github.com/hashicorp/raft"},
+		why:  "it copies the state, encrypts copies, and begins a cluster from one, for which it must know what a node keeps on disk",
+	},
+	{
 		name: "client", rooms: []string{"api"},
 		libs: []string{"github.com/valyala/fasthttp", "github.com/go-json-experiment/json"},
 		why:  "what speaks to the API from outside sees no more than the API",
@@ -142,8 +147,12 @@ var table = []room{
 	},
 	{
 		name: "importer", rooms: []string{"api", "client", "iam", "store"},
-		libs: []string{"github.com/jackc/pgx/v5", "golang.org/x/sync"},
-		why:  "rows go in through the API; the store is only read, for the export",
+		libs: []string{"github.com/jackc/pgx/v5", "github.com/pressly/goose/v3", "golang.org/x/sync", "go.yaml.in/yaml/v3"},
+		why:  "rows go in through the API; the store is only read, for the export, whose tables goose makes; a mapping is YAML, as the settings are",
+	},
+	{
+		name: "importer/fill", libs: []string{"github.com/jackc/pgx/v5"},
+		why: "it makes a database for tests and measurements, and knows no more of Keystone than people do who have one",
 	},
 
 	{
@@ -158,6 +167,10 @@ var table = []room{
 	{
 		name: "internal/testdisk",
 		why:  "it mounts a small disk for tests, whatever they keep there",
+	},
+	{
+		name: "internal/testpostgres", libs: []string{"github.com/jackc/pgx/v5"},
+		why: "it runs a real database for tests, whatever they keep there",
 	},
 	{
 		name: "internal/history", rooms: []string{anything}, libs: []string{anything},
