@@ -38,4 +38,7 @@ func TestFailedPlanting(t *testing.T) {
 	if err := seed.Plant(folder, 7, func() error { return nil }); err != nil || !cluster.HasData(folder) {
 		t.Error(err)
 	}
+	if err := seed.Plant(folder, 7, func() error { return nil }); err == nil || !cluster.HasData(folder) {
+		t.Errorf("a second one in the same folder gives %v", err)
+	}
 }
