@@ -14,6 +14,6 @@ var describedImports = map[string]described{
 		tag: "Import", summary: "Read how far an import has come", id: "importState", success: "The cursor, and the counts of all batches together.", inPath: "The name of the import.", fails: []iam.Code{iam.NotFound},
 	},
 	"DELETE /api/v1/admin/imports/{}": {
-		tag: "Import", summary: "Let an import begin again", id: "forgetImport", success: "It may. Its rows stay, and are compared when they come again.", inPath: "The name of the import.", fails: []iam.Code{iam.NotFound},
+		tag: "Import", summary: "Let an import begin again", id: "forgetImport", success: "It may. Its rows stay, and are compared when they come again.", inPath: "The name of the import.", fails: []iam.Code{iam.NotFound, iam.ValidationError},
 	},
 }
