@@ -79,7 +79,7 @@ func (u *Unpacked) signature(secrets []secret.ClusterSecret) (string, error) {
 		return SignatureUnchecked, nil
 	}
 	for _, s := range secrets {
-		if s.Fingerprint() != u.Meta.Secret {
+		if s.Fingerprint() != u.Meta.Fingerprint {
 			continue
 		}
 		if !s.SignedBackup(u.digest, u.signed) {

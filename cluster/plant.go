@@ -57,14 +57,14 @@ func HasData(folder string) bool {
 // an error the folder is as it was.
 func (s Seed) Plant(folder string, term uint64, state func() error) (err error) {
 	d := &dataDir{path: folder}
+	if HasData(folder) || term <= firstTerm {
+		return fmt.Errorf("BUG: %s holds a node's data, or term %d is that of a log that nobody has used", folder, term)
+	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, os.RemoveAll(filepath.Dir(d.logFile())), os.RemoveAll(d.file()))
 		}
 	}()
-	if term <= firstTerm {
-		return fmt.Errorf("BUG: term %d is that of a log that nobody has used", term)
-	}
 	if err := os.MkdirAll(filepath.Dir(d.logFile()), 0o700); err != nil {
 		return fmt.Errorf("the data folder %s is not usable: %w", folder, err)
 	}

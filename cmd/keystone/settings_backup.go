@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -48,13 +49,14 @@ func backupRecipients() setting {
 			for item := range strings.SplitSeq(v, ",") {
 				c.backupFor = append(c.backupFor, strings.TrimSpace(item))
 			}
-			return nil
+			// A value that is refused here is repeated, and somebody may have put the secret half of a key
+			// there: of that finishBackup tells.
+			return refuse(slices.Contains(c.backupFor, "") && !strings.Contains(v, "AGE-SECRET-KEY"))
 		},
 	}
 }
 
-// finishBackup settles how scheduled backups are encrypted. It is not left to the value of the setting, which is
-// repeated where it is wrong: somebody may have put the secret half of a key there.
+// finishBackup settles how scheduled backups are encrypted.
 func (c *Config) finishBackup() error {
 	switch {
 	case c.Node.Backup.Folder == "":
@@ -62,6 +64,7 @@ func (c *Config) finishBackup() error {
 	case len(c.backupFor) == 0:
 		return errors.New("KEYSTONE_BACKUP_DIR needs KEYSTONE_BACKUP_RECIPIENTS: the recipients of age for whom backups are encrypted, or plain")
 	case len(c.backupFor) == 1 && c.backupFor[0] == plainBackups:
+		c.Node.Backup.Lock = backup.Plain
 		return nil
 	}
 	lock, err := backup.ForRecipients(c.backupFor)
