@@ -256,7 +256,7 @@ func checkImported(t *testing.T, c *testcluster.Cluster, database string, filled
 	}
 	twins := map[string]bool{} // one of each pair is there
 	c.WaitAgreed()
-	missing := compare(t, database, c.Nodes[0]) // the others have the same, by their state hashes
+	missing := missingFrom(t, database, c.Nodes[0]) // the others have the same, by their state hashes
 	if len(missing) != refusedUsers(filled) {
 		t.Errorf("%d users are missing", len(missing))
 	}
@@ -292,8 +292,8 @@ func checkImported(t *testing.T, c *testcluster.Cluster, database string, filled
 	}
 }
 
-// compare goes through the users of a source and of a node side by side, and returns the ids of those that the node lacks.
-func compare(t *testing.T, database string, n *testcluster.Node) (missing []string) {
+// missingFrom goes through the users of a source and of a node side by side, and returns the ids of those that the node lacks.
+func missingFrom(t *testing.T, database string, n *testcluster.Node) (missing []string) {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), database)
 	if err != nil {
