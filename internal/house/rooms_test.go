@@ -160,6 +160,10 @@ var table = []room{
 		why: "it puts the parts together",
 	},
 	{
+		name: "deploy", rooms: []string{},
+		why: "it holds files for other programs, and tests that compare them with the documents",
+	},
+	{
 		name: "internal/teststate", rooms: []string{"iam", "secret", "token", "store", "fsm", "view"},
 		libs: []string{"github.com/hashicorp/raft"},
 		why:  "it makes a state without a log for the tests of the rooms above it",
@@ -177,7 +181,7 @@ var table = []room{
 		why: "it records what clients of real nodes saw, and checks it",
 	},
 	{
-		name: "internal/crash", rooms: []string{"api", "client", "secret", "store", "cmd", "internal/history"}, libs: []string{},
+		name: "internal/crash", rooms: []string{"api", "client", "secret", "store", "cmd", "internal/history", "importer", "internal/testpostgres"}, libs: []string{},
 		why: "it kills real processes and looks at what they left behind",
 	},
 	{
