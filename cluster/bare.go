@@ -27,7 +27,7 @@ func StartBare(path string, machine raft.FSM, transport raft.Transport, servers 
 	for _, address := range servers {
 		all.Servers = append(all.Servers, raft.Server{ID: raft.ServerID(address), Address: address})
 	}
-	cached, err := raft.NewLogCache(logCache, log)
+	cached, err := newCachedLog(log)
 	snapshots := raft.NewDiscardSnapshotStore()
 	if err == nil {
 		err = raft.BootstrapCluster(config, cached, log, snapshots, transport, all)
