@@ -32,7 +32,8 @@ func exportCommand() *cobra.Command {
 		Long: `Takes a consistent copy of the cluster's state and writes it into the documented tables of a PostgreSQL
 database (15 or newer), which are made first: users, roles, scopes, service_clients, the links between them,
 user_sessions, and those refresh_tokens of the old system that are alive still. What those tables cannot hold
-goes into tables whose names begin with keystone_, the audit log among it. keystone import reads it all back.
+goes into tables whose names begin with keystone_, the audit log among it. keystone import reads the documented
+tables back.
 
 A database that an export wrote before is brought up to date: rows that did not change stay untouched, and
 rows that the cluster does not have any more are deleted. Rows that no export wrote are replaced only with
