@@ -61,6 +61,9 @@ const (
 	kindLockDownUser   Kind = 60
 	kindLockDownClient Kind = 61
 	kindRaiseEpoch     Kind = 62
+
+	kindRedeemLegacy Kind = 71
+	kindEndLegacy    Kind = 72
 )
 
 // registry makes an empty command of each kind, for the decoder to fill.
@@ -101,6 +104,9 @@ var registry = map[Kind]func() Command{
 	kindLockDownUser:   func() Command { return new(LockDownUser) },
 	kindLockDownClient: func() Command { return new(LockDownClient) },
 	kindRaiseEpoch:     func() Command { return new(RaiseEpoch) },
+
+	kindRedeemLegacy: func() Command { return new(RedeemLegacy) },
+	kindEndLegacy:    func() Command { return new(EndLegacy) },
 }
 
 // Command is one change of the state.
@@ -216,6 +222,10 @@ func tidy(cmd Command) Command {
 		started := *c
 		started.Session.UserAgent = cut(c.Session.UserAgent, 256)
 		return &started
+	case *RedeemLegacy:
+		redeemed := *c
+		redeemed.Session.UserAgent = cut(c.Session.UserAgent, 256)
+		return &redeemed
 	case *RecordAudit:
 		entries := slices.Clone(c.Entries)
 		for i := range entries {

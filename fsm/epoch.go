@@ -42,6 +42,7 @@ func (c *RaiseEpoch) apply(tx *store.Tx, m Meta) (any, error) {
 	e := iam.Epoch{Number: old.Number + 1, Index: m.Index, At: m.At, Reason: c.Reason}
 	tx.PutEpoch(e)
 	tx.DropSessions()
+	tx.DropLegacySessions()
 	tx.DropTickets()
 	return e, nil
 }

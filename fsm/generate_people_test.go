@@ -71,3 +71,19 @@ func genConfirmEmail(t *rapid.T, h *hints) Command {
 	digest, user := h.ticket(t, iam.VerifyEmail)
 	return &ConfirmEmail{Digest: digest, User: user}
 }
+
+// genLegacyID draws one of the few ids that refresh tokens of another system have here.
+func genLegacyID(t *rapid.T) iam.ID { return genID(t, 'l', 3) }
+
+func genRedeemLegacy(t *rapid.T, h *hints) Command {
+	started := genStartSession(t, h).(*StartSession)
+	return &RedeemLegacy{ID: genLegacyID(t), TokenHash: one(t, "hash", []string{"token", "token", "token", "other"}), Session: started.Session}
+}
+
+func genEndLegacy(t *rapid.T, _ *hints) Command {
+	c := &EndLegacy{User: genID(t, 'u', 3), ID: genLegacyID(t)}
+	if rapid.Bool().Draw(t, "all") {
+		c.ID, c.Jti = iam.ID{}, genJti(t)
+	}
+	return c
+}

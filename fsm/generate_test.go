@@ -55,6 +55,9 @@ var generators = map[Kind]func(*rapid.T, *hints) Command{
 	kindLockDownUser:   func(t *rapid.T, _ *hints) Command { return &LockDownUser{ID: genID(t, 'u', 3)} },
 	kindLockDownClient: func(t *rapid.T, _ *hints) Command { return &LockDownClient{ID: genID(t, 'c', 2)} },
 	kindRaiseEpoch:     genRaiseEpoch,
+
+	kindRedeemLegacy: genRedeemLegacy,
+	kindEndLegacy:    genEndLegacy,
 }
 
 // own are the roles and scopes that commands name: those of Initialize among others.

@@ -77,6 +77,7 @@ func (c *ChangePassword) apply(tx *store.Tx, m Meta) (any, error) {
 			ended++
 		}
 	}
+	endLegacyOf(tx, u.ID)
 	revokeIssued(tx, m, iam.RevokedUser, u.ID.String()) // reaches tokens without a session alone
 	c.New.set(tx, m, u)
 	return ended, nil

@@ -359,6 +359,11 @@ func TestValidate(t *testing.T) {
 	f("no proof", &EndSessions{Session: id('s', 1)})
 	f("an empty proof", &EndSessions{Session: id('s', 1), Family: []byte{}})
 	f("a short proof", &EndSessions{Session: id('s', 1), Family: []byte{1}})
+	f("no user", &EndLegacy{})
+	f("a long token", &EndLegacy{User: ann, Jti: strings.Repeat("x", 256)})
+	f("no id", &RedeemLegacy{TokenHash: "token", Session: login(m, ann, 1).Session})
+	f("no session", &RedeemLegacy{ID: id('l', 1), TokenHash: "token"})
+	f("no token", &RedeemLegacy{ID: id('l', 1), Session: login(m, ann, 1).Session})
 	f("neither", &RevokeIssued{})
 	f("both", &RevokeIssued{User: ann, Client: "app"})
 	f("no token", &RevokeToken{})
@@ -386,6 +391,7 @@ func TestDenies(t *testing.T) {
 		kindChangePassword: true, kindSetPassword: true, kindResetPassword: true,
 		kindRotateSecret: true, kindLockDownUser: true, kindLockDownClient: true, kindRaiseEpoch: true,
 		kindPutRole: true, kindDeleteRole: true, kindDeleteScope: true,
+		kindEndLegacy: true,
 	}
 	for kind, build := range registry {
 		if got := build().Denies(); got != denying[kind] {

@@ -55,14 +55,9 @@ func (c *StartSession) apply(tx *store.Tx, m Meta) (any, error) {
 	if _, exists := tx.Session(c.Session.ID); exists {
 		return nil, iam.Errorf(iam.Conflict, "A session with this id exists.")
 	}
-	if open := tx.SessionsOf(u.ID, MaxSessions); len(open) == MaxSessions {
-		endSession(tx, m, open[0])
-	}
 	s := c.Session
-	s.UserAgent = cut(s.UserAgent, 256)
-	s.AuthTime, s.CreatedAt, s.LastActivity = m.At, m.At, m.At
-	s.Index = m.Index
-	tx.PutSession(s)
+	s.AuthTime = m.At
+	s = openSession(tx, m, s)
 	u.LastLogin, u.LockedUntil = m.At, 0
 	if c.Rehashed != "" {
 		u.PasswordHash = c.Rehashed
@@ -237,7 +232,10 @@ func (c *EndSessions) means(s iam.Session) bool {
 		(c.Family == nil || equal(c.Family, s.Family))
 }
 
+// endSessionsOf ends every session of a user, and those of another system that are not yet one of ours. It
+// returns the number of our own.
 func endSessionsOf(tx *store.Tx, m Meta, user iam.ID) int {
+	endLegacyOf(tx, user)
 	open := tx.SessionsOf(user, MaxSessions+1)
 	for _, s := range open {
 		endSession(tx, m, s)

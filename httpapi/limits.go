@@ -99,11 +99,18 @@ func (s *Server) admitGrant(x *exchange, r *oauth.Request) error {
 }
 
 // refresher is the person whose refresh token is presented, if it belongs to the chain of a session
-// that this node knows, else the address: many people may share one.
+// that this node knows or is a genuine one of the old system, else the address: many people may share one.
 func (s *Server) refresher(presented, address string) string {
-	refresh, err := token.ParseRefreshToken(presented)
-	if s.Limiter == nil || err != nil {
+	if s.Limiter == nil {
 		return address
+	}
+	refresh, err := token.ParseRefreshToken(presented)
+	if err != nil {
+		old, err := s.View.Keys().VerifyLegacyRefresh(presented, token.Expect{Issuer: s.View.Issuer(), Now: iam.Now()})
+		if err != nil {
+			return address
+		}
+		return "user " + old.User.String()
 	}
 	caller := address
 	_ = s.Store.View(func(r *store.Reader) error {

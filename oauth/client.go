@@ -87,23 +87,39 @@ func (s *Service) proves(ctx context.Context, c *iam.Client, a ClientAuth) (bool
 // Secrets that are right do not count, or the many clients behind one address would keep each other
 // out after a restart.
 func (s *Service) fitsHash(ctx context.Context, hash string, a ClientAuth) (bool, error) {
-	var counted tally.Admission
-	if s.Limiter != nil {
-		counted = s.Limiter.Admit("client-auth from "+limit.AddressKey(a.IP), s.Guesses)
-		if !counted.Allowed {
-			refusal := iam.Errorf(iam.RateLimitExceeded, "Too many wrong client secrets came from this address: wait before the next try.")
-			refusal.RetryAfter = counted.RetryAfter
-			return false, refusal
-		}
+	counted, err := s.countGuess("client-auth from ", a.IP)
+	if err != nil {
+		return false, err
 	}
 	ok, err := s.Login.Hasher.Verify(ctx, hash, a.Secret)
 	if errors.Is(err, secret.ErrUnusableHash) {
 		return false, nil // an imported hash that cannot be verified fits no secret
 	}
-	if s.Limiter != nil && (ok || err != nil) {
-		s.Limiter.TakeBack(counted)
+	if ok || err != nil {
+		s.takeBack(counted)
 	}
 	return ok, err
+}
+
+// countGuess counts what may turn out to be a guess, before a hash is computed for it: what was none is
+// taken back.
+func (s *Service) countGuess(what string, from netip.Addr) (tally.Admission, error) {
+	if s.Limiter == nil {
+		return tally.Admission{}, nil
+	}
+	counted := s.Limiter.Admit(what+limit.AddressKey(from), s.Guesses)
+	if counted.Allowed {
+		return counted, nil
+	}
+	refusal := iam.Errorf(iam.RateLimitExceeded, "Too many wrong secrets came from this address: wait before the next try.")
+	refusal.RetryAfter = counted.RetryAfter
+	return counted, refusal
+}
+
+func (s *Service) takeBack(counted tally.Admission) {
+	if s.Limiter != nil {
+		s.Limiter.TakeBack(counted)
+	}
 }
 
 func allowed(ranges []string, ip netip.Addr) bool {

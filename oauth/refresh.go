@@ -20,7 +20,7 @@ const replayLabel = "keystone refresh replay v1"
 func (s *Service) refresh(ctx context.Context, r request) (Answer, error) {
 	presented, err := token.ParseRefreshToken(r.RefreshToken)
 	if err != nil {
-		return Answer{}, badRefresh()
+		return s.redeem(ctx, r) // it may be one of the old system
 	}
 	session, known, err := s.chain(ctx, presented)
 	if err != nil {

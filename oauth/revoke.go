@@ -2,6 +2,7 @@ package oauth
 
 import (
 	"context"
+	"net/netip"
 
 	"github.com/keystone-auth/keystone/fsm"
 	"github.com/keystone-auth/keystone/iam"
@@ -67,7 +68,7 @@ func (s *Service) MayIntrospect(c Caller) error {
 // over without a word: the answer must not tell whether a token is good. It returns the log index at
 // which the token is dead.
 func (s *Service) Revoke(ctx context.Context, c Caller, raw string, origin fsm.Origin) (uint64, error) {
-	cmd, err := s.revocation(ctx, c, raw)
+	cmd, err := s.revocation(ctx, c, raw, origin)
 	if err != nil {
 		return 0, err
 	}
@@ -86,12 +87,15 @@ func (s *Service) Revoke(ctx context.Context, c Caller, raw string, origin fsm.O
 }
 
 // revocation returns the command that takes the token back, or nil when there is nothing to do.
-func (s *Service) revocation(ctx context.Context, c Caller, raw string) (fsm.Command, error) {
+func (s *Service) revocation(ctx context.Context, c Caller, raw string, origin fsm.Origin) (fsm.Command, error) {
 	if refresh, err := token.ParseRefreshToken(raw); err == nil {
 		if _, known, err := s.chain(ctx, refresh); err != nil || !known {
 			return nil, err
 		}
 		return c.refreshRevocation(refresh), nil
+	}
+	if cmd, err := s.legacyRevocation(ctx, c, raw, origin); cmd != nil || err != nil {
+		return cmd, err
 	}
 	claims, err := s.View.Keys().Verify(raw, token.Expect{Issuer: s.View.Issuer(), Now: s.Now()})
 	if err != nil || !c.owns(claims) {
@@ -123,6 +127,24 @@ func (c Caller) refreshRevocation(refresh token.RefreshToken) fsm.Command {
 	return cmd
 }
 
+// legacyRevocation takes back a refresh token of the old system, which belongs to nobody but its user: the old
+// system did not say through which client it was issued.
+func (s *Service) legacyRevocation(ctx context.Context, c Caller, raw string, origin fsm.Origin) (fsm.Command, error) {
+	presented, err := s.View.Keys().VerifyLegacyRefresh(raw, token.Expect{Issuer: s.View.Issuer(), Now: s.Now()})
+	if err != nil {
+		return nil, nil
+	}
+	if user, ok := c.User(); !c.Grants(iam.ScopeAdminTokens) && !(ok && user == presented.User) {
+		return nil, nil
+	}
+	from, _ := netip.ParseAddr(origin.IP) // of the operator's socket there is none
+	row, proven, err := s.legacy(ctx, raw, from)
+	if err != nil || !proven {
+		return nil, err
+	}
+	return &fsm.EndLegacy{User: row.UserID, ID: row.ID}, nil
+}
+
 // owns tells whether a token is the caller's own: theirs, or issued through the client that calls.
 func (c Caller) owns(t *token.Claims) bool {
 	if c.Grants(iam.ScopeAdminTokens) {
@@ -147,7 +169,11 @@ func (s *Service) Logout(ctx context.Context, c Caller, all bool, origin fsm.Ori
 		return 0, 0, iam.Errorf(iam.Unauthorized, "A bearer token is needed.")
 	}
 	user, isUser := c.User()
-	if !isUser || !all && c.Claims.SessionID.IsZero() {
+	if isUser && !all && c.Claims.SessionID.IsZero() { // a token of the old system
+		res, err := s.Proposer.Propose(ctx, origin, &fsm.EndLegacy{User: user, Jti: c.Claims.ID})
+		return 0, res.Index, err
+	}
+	if !isUser {
 		res, err := s.Proposer.Propose(ctx, origin, &fsm.RevokeToken{Jti: c.Claims.ID})
 		return 0, res.Index, err
 	}
