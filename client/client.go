@@ -73,6 +73,16 @@ func (c *Client) WithToken(token string) *Client {
 	return c.with("Authorization", "Bearer "+token)
 }
 
+// At returns a client of another node that says of itself what this one does.
+func (c *Client) At(address string) (*Client, error) {
+	other, err := New(address)
+	if err != nil {
+		return nil, err
+	}
+	other.header = c.header.Clone()
+	return other, nil
+}
+
 // WithCredentials returns a client that presents client credentials as HTTP Basic. Both are
 // form-encoded first (RFC 6749 §2.3.1), for a client_id may hold a colon.
 func (c *Client) WithCredentials(clientID, secret string) *Client {

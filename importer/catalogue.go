@@ -214,7 +214,11 @@ func (s *Source) tableOf(shape *shape, found *relation) (*table, error) {
 	}
 	if len(forbidden) > 0 {
 		grant := fmt.Sprintf("GRANT SELECT ON %s TO %s", t.sql(), pgx.Identifier{s.user}.Sanitize())
-		return nil, fmt.Errorf("the user %s may not read %s of the table %s: run %s as its owner, or name another user", s.user, strings.Join(forbidden, ", "), found.name, grant)
+		what := fmt.Sprintf("%s of the table %s", strings.Join(forbidden, ", "), found.name)
+		if len(t.columns) == 0 {
+			what = "the table " + found.name
+		}
+		return nil, fmt.Errorf("the user %s may not read %s: run %s as its owner, or name another user", s.user, what, grant)
 	}
 	if shape.ofRows() && found.isTable && !slices.Contains(found.unique, t.columns[t.at["id"]]) {
 		return nil, fmt.Errorf("the column %s of the table %s has no unique index, by which rows are read in their order: make one",

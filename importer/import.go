@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/keystone-auth/keystone/api"
 	"github.com/keystone-auth/keystone/client"
+	"github.com/keystone-auth/keystone/iam"
 )
 
 // Options say how a source is imported.
@@ -55,7 +57,7 @@ func (s *Source) Import(ctx context.Context, o Options) (*Report, error) {
 		return report, err
 	}
 	send.waits = o.Patience
-	read := &reader{source: s, sessions: o.Sessions, rows: o.Batch, patience: o.Patience, say: o.Say}
+	read := &reader{source: s, sessions: o.Sessions, dryRun: o.DryRun, rows: o.Batch, patience: o.Patience, say: o.Say}
 	passed, err := read.passed(ctx, from)
 	if err != nil {
 		read.disconnect(ctx)
@@ -150,7 +152,9 @@ func (s *sender) all(ctx context.Context, batches <-chan *batch) error {
 
 func (s *sender) one(ctx context.Context, b *batch) error {
 	var answer api.ImportResponse
-	if b.request.Cursor != "" && (b.rows > 0 || !s.o.DryRun) {
+	// Whether a refresh token is good depends on its user, whom a dry run does not bring.
+	tried := !s.o.DryRun || b.rows > 0 && b.kind != tokensShape.kind
+	if b.request.Cursor != "" && tried {
 		var err error
 		if answer, err = s.send(ctx, b.request); err != nil {
 			return err
@@ -173,32 +177,30 @@ func (s *sender) one(ctx context.Context, b *batch) error {
 	return nil
 }
 
-// send has a batch kept exactly once: it names the cursor that it comes after, and a batch whose answer was lost has
-// moved that, or has not.
+// send has a batch kept exactly once: it names the cursor that it comes after, and under its idempotency key each attempt
+// gets the answer of the first one that was kept.
 func (s *sender) send(ctx context.Context, r api.ImportRequest) (answer api.ImportResponse, err error) {
 	r.Source, r.After, r.OnConflict, r.DryRun = s.o.Name, s.state.Cursor, s.o.OnConflict, s.o.DryRun
 	if r.Cursor == r.After && !r.DryRun {
 		return answer, nil // nothing but rows that cannot be represented, before the first id that can
 	}
+	key := iam.NewID().String()
 	err = s.steadily(ctx, func(ctx context.Context, c *client.Client) (err error) {
-		answer, err = c.Import(ctx, r)
+		answer, err = c.WithIdempotencyKey(key).Import(ctx, r)
 		return err
 	})
 	var refused *client.Error
-	if r.DryRun || err != nil && !(errors.As(err, &refused) && refused.Status == http.StatusConflict) {
-		return answer, s.refusal(err)
-	}
-	if err != nil {
-		now, problem := s.ask(ctx)
-		switch {
-		case problem != nil:
-			return answer, problem
-		case now.Cursor == r.After:
-			return answer, s.refusal(err) // not about the cursor
-		case now.Cursor != r.Cursor:
+	if errors.As(err, &refused) && refused.Status == http.StatusConflict {
+		if now, problem := s.ask(ctx); problem == nil && now.Cursor != r.After && !r.DryRun {
 			return answer, errElsewhere
 		}
-		return s.recall(ctx, r, now)
+	}
+	if err != nil {
+		return answer, s.refusal(err)
+	}
+	if r.DryRun {
+		answer.Notes = slices.DeleteFunc(answer.Notes, premature)
+		return answer, nil
 	}
 	s.state.Cursor = r.Cursor
 	s.state.Created += int64(answer.Created)
@@ -209,25 +211,10 @@ func (s *sender) send(ctx context.Context, r api.ImportRequest) (answer api.Impo
 	return answer, nil
 }
 
-// recall makes up the lost answer to a batch that was kept. What it counted is what the cluster counts more than before,
-// and what there is to say of its rows is what there would be if it came again.
-func (s *sender) recall(ctx context.Context, r api.ImportRequest, now api.ImportState) (answer api.ImportResponse, err error) {
-	again := r
-	again.After, again.DryRun = r.Cursor, true
-	err = s.steadily(ctx, func(ctx context.Context, c *client.Client) (err error) {
-		answer, err = c.Import(ctx, again)
-		return err
-	})
-	if err != nil {
-		return answer, s.refusal(err)
-	}
-	was := s.state
-	s.state = now
-	return api.ImportResponse{
-		Cursor: r.Cursor, Notes: answer.Notes,
-		Created: int(now.Created - was.Created), Updated: int(now.Updated - was.Updated), Unchanged: int(now.Unchanged - was.Unchanged),
-		Deleted: int(now.Deleted - was.Deleted), Refused: int(now.Refused - was.Refused),
-	}, nil
+// premature tells of notes that are there in a dry run alone: the roles and scopes that a row holds would have come before
+// it. Those that the source itself lacks are noted where it is read.
+func premature(n api.ImportNote) bool {
+	return n.Outcome != api.ImportRefused && (n.Field == "roles" || n.Field == "scopes")
 }
 
 func (s *sender) refusal(err error) error {

@@ -12,8 +12,8 @@ import (
 	"github.com/keystone-auth/keystone/api"
 )
 
-// maxBatch bounds the rows of one request in about bytes, below what a node takes.
-const maxBatch = 700 << 10
+// maxBatch bounds the rows of one request in bytes: a node takes 250 KiB whatever is in them.
+const maxBatch = 240 << 10
 
 // longestID bounds what an id may be for the import to go on behind it.
 const longestID = 200
@@ -60,6 +60,7 @@ type batch struct {
 type reader struct {
 	source   *Source
 	sessions bool
+	dryRun   bool
 	rows     int           // of a batch
 	patience time.Duration // how long the source may be away
 	say      func(string)
@@ -118,6 +119,10 @@ func (r *reader) table(ctx context.Context, t *table, after string, out chan<- *
 			}
 		}
 	}
+	twins, err := r.twins(ctx, t)
+	if err != nil {
+		return err
+	}
 	for {
 		page, err := r.page(ctx, t, after)
 		if err != nil {
@@ -125,17 +130,22 @@ func (r *reader) table(ctx context.Context, t *table, after string, out chan<- *
 		}
 		b := &batch{kind: t.shape.kind}
 		for i, row := range page {
+			size := row.size()
+			if b.rows > 0 && b.size+size > maxBatch {
+				if err := hand(ctx, out, b.upTo(place)); err != nil {
+					return err
+				}
+				b = &batch{kind: t.shape.kind}
+			}
 			after, _ = row.value("id")
 			if len(after) <= longestID {
 				place.id = after
 			}
-			b.add(row)
-			if b.size > maxBatch || i == len(page)-1 {
-				b.request.Cursor = place.String()
-				if err := hand(ctx, out, b); err != nil {
+			b.add(row, size, twins)
+			if i == len(page)-1 {
+				if err := hand(ctx, out, b.upTo(place)); err != nil {
 					return err
 				}
-				b = &batch{kind: t.shape.kind}
 			}
 		}
 		if len(page) < r.rows {
@@ -144,9 +154,19 @@ func (r *reader) table(ctx context.Context, t *table, after string, out chan<- *
 	}
 }
 
-// add takes a row into the request, or into the notes where it cannot be represented.
-func (b *batch) add(r *row) {
+// upTo says how far the import has come once the batch is kept.
+func (b *batch) upTo(place position) *batch {
+	b.request.Cursor = place.String()
+	return b
+}
+
+// add takes a row into the request, or into the notes where it cannot be represented, or where a name of it is an
+// earlier row's.
+func (b *batch) add(r *row, size int, twins map[string]string) {
 	b.rows++
+	if id, _ := r.value("id"); twins[id] != "" {
+		r.refuse(twins[id], "is that of an earlier row, regardless of letter case")
+	}
 	attempt := api.ImportRequest{}
 	r.table.shape.put(&attempt, r)
 	if r.reason != "" {
@@ -154,7 +174,7 @@ func (b *batch) add(r *row) {
 		b.notes = append(b.notes, api.ImportNote{Kind: b.kind, ID: r.name(), Outcome: api.ImportRefused, Field: r.field, Reason: r.reason})
 		return
 	}
-	b.size += r.size()
+	b.size += size
 	b.request.Scopes = append(b.request.Scopes, attempt.Scopes...)
 	b.request.Roles = append(b.request.Roles, attempt.Roles...)
 	b.request.Users = append(b.request.Users, attempt.Users...)
@@ -208,6 +228,36 @@ func (r *reader) passed(ctx context.Context, to position) (n int64, err error) {
 		return n + here, err
 	}
 	return n, nil
+}
+
+// mostTwins bounds what a dry run remembers of rows with names of others.
+const mostTwins = 100_000
+
+// twins are the rows whose name is an earlier one's, and the column where that is so. A dry run has to know: the cluster
+// finds them by rows that it has kept.
+func (r *reader) twins(ctx context.Context, t *table) (map[string]string, error) {
+	if !r.dryRun {
+		return nil, nil
+	}
+	all := map[string]string{}
+	for _, name := range map[*shape][]string{usersShape: {"email", "username"}, clientsShape: {"client_id"}}[t.shape] {
+		sql := fmt.Sprintf(`SELECT id FROM (SELECT %s::text AS id, row_number() OVER (PARTITION BY lower(%s::text) ORDER BY %s) AS nth FROM %s WHERE %s IS NOT NULL) AS numbered
+			WHERE nth > 1 LIMIT %d`, t.column("id"), t.column(name), t.column("id"), t.sql(), t.column(name), mostTwins)
+		if err := r.steadily(ctx, func(conn *pgx.Conn) error {
+			rows, err := conn.Query(ctx, sql)
+			if err != nil {
+				return err
+			}
+			ids, err := pgx.CollectRows(rows, pgx.RowTo[string])
+			for _, id := range ids {
+				all[id] = name
+			}
+			return err
+		}); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
 }
 
 func (r *reader) nameless(ctx context.Context, t *table) (n int, err error) {

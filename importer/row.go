@@ -2,7 +2,6 @@ package importer
 
 import (
 	"fmt"
-	"net/netip"
 	"strconv"
 	"strings"
 	"time"
@@ -152,7 +151,7 @@ func (r *row) role() api.ImportRole {
 
 func (r *row) user() api.ImportUser {
 	return api.ImportUser{
-		ID: r.id("id"), Username: r.mustText("username"), Email: r.mustText("email"), PasswordHash: r.mustText("password_hash"),
+		ID: r.id("id"), Username: r.mustText("username"), Email: r.mustText("email"), PasswordHash: r.text("password_hash"),
 		FirstName: r.text("first_name"), LastName: r.text("last_name"), DisplayName: r.text("display_name"), Bio: r.text("bio"),
 		Active: r.flag("is_active", true), Verified: r.flag("is_verified", false), Superuser: r.flag("is_superuser", false),
 		Roles: r.names, LockedUntil: r.time("locked_until"), LastLogin: r.time("last_login"), PasswordChangedAt: r.time("password_changed_at"),
@@ -162,7 +161,7 @@ func (r *row) user() api.ImportUser {
 
 func (r *row) client() api.ImportClient {
 	c := api.ImportClient{
-		ID: r.id("id"), ClientID: r.mustText("client_id"), SecretHash: r.mustText("client_secret_hash"),
+		ID: r.id("id"), ClientID: r.mustText("client_id"), SecretHash: r.text("client_secret_hash"),
 		Name: r.text("name"), Description: r.text("description"), Type: r.text("client_type"),
 		Active: r.flag("is_active", true), Trusted: r.flag("is_trusted", false), Scopes: r.names,
 		AccessLifetime: r.number("access_token_lifetime"), RefreshLifetime: r.number("refresh_token_lifetime"),
@@ -191,25 +190,26 @@ func (r *row) mustTime(name string) time.Time {
 	return r.time(name)
 }
 
-// ranges reads addresses with commas between them. A lone address is the range that holds it alone.
-func ranges(text string) (all []string) {
-	for _, one := range strings.FieldsFunc(text, func(c rune) bool { return c == ',' || c == ' ' || c == '\n' || c == '\t' }) {
-		if address, err := netip.ParseAddr(one); err == nil {
-			one = netip.PrefixFrom(address, address.BitLen()).String()
-		}
-		all = append(all, one)
-	}
-	return all
+// ranges reads addresses and ranges of them with commas between.
+func ranges(text string) []string {
+	return strings.FieldsFunc(text, func(c rune) bool { return c == ',' || c == ' ' || c == '\n' || c == '\t' || c == '\r' })
 }
 
-// size is about what the row takes in a request.
+// size is at least what the row takes in a request.
 func (r *row) size() int {
-	n := 300 // the names of its members
-	for _, v := range r.values {
-		n += len(v) + len(v)/8
-	}
-	for _, name := range r.names {
-		n += len(name) + 3
+	n := 500 // the names of its members
+	for _, texts := range [][]string{r.values, r.names} {
+		for _, text := range texts {
+			n += len(text) + 3
+			for i := range len(text) {
+				switch c := text[i]; {
+				case c < ' ' || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' || c == 0x7f:
+					n += 5 // as a \u001f
+				case c == 0xe2:
+					n += 3 // as a \u2028, which takes three bytes here
+				}
+			}
+		}
 	}
 	return n
 }

@@ -171,3 +171,22 @@ func lost(err error) bool {
 	return errors.As(err, &unreachable) || errors.As(err, &network) || pgconn.SafeToRetry(err) ||
 		errors.Is(err, pgx.ErrTxClosed) || strings.Contains(err.Error(), "unexpected EOF") || strings.Contains(err.Error(), "conn closed")
 }
+
+// HashOf returns the hash of a user's password as the source has it.
+func (s *Source) HashOf(ctx context.Context, username string) (hash string, found bool, err error) {
+	conn, err := pgx.ConnectConfig(ctx, s.config)
+	if err != nil {
+		return "", false, s.explain(ctx, err)
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	users := s.tables[usersShape]
+	sql := fmt.Sprintf("SELECT coalesce(%s::text, '') FROM %s WHERE %s::text = $1 LIMIT 1", users.column("password_hash"), users.sql(), users.column("username"))
+	err = conn.QueryRow(ctx, sql, username).Scan(&hash)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return "", false, nil
+	}
+	if err != nil {
+		return "", false, s.explain(ctx, err)
+	}
+	return hash, true, nil
+}

@@ -85,21 +85,7 @@ func clientWithToken(cmd *cobra.Command, url, file string) (*client.Client, erro
 }
 
 func overSocket(cmd *cobra.Command, use func(ctx context.Context, c *client.Client) error) error {
-	folder, err := dataFolder(cmd.Flags())
-	if err != nil {
-		return err
-	}
-	socket := node.Socket(folder)
-	if _, err := os.Stat(socket); err != nil {
-		if _, isDev := os.Stat(filepath.Join(folder, "dev.json")); isDev == nil {
-			return fmt.Errorf("%s holds the nodes of keystone dev: name one of them, such as --data %s", folder, filepath.Join(folder, "node-1"))
-		}
-		if errors.Is(err, os.ErrPermission) {
-			return fmt.Errorf("the data folder %s belongs to another user: run this as the user that runs the node", folder)
-		}
-		return errNoNode(folder)
-	}
-	c, err := client.New("unix:" + socket)
+	folder, c, err := socketClient(cmd)
 	if err != nil {
 		return err
 	}
@@ -111,6 +97,25 @@ func overSocket(cmd *cobra.Command, use func(ctx context.Context, c *client.Clie
 		return errNoNode(folder)
 	}
 	return err
+}
+
+// socketClient is a client of the node whose data lies in the folder that --data names.
+func socketClient(cmd *cobra.Command) (folder string, c *client.Client, err error) {
+	if folder, err = dataFolder(cmd.Flags()); err != nil {
+		return "", nil, err
+	}
+	socket := node.Socket(folder)
+	if _, err := os.Stat(socket); err != nil {
+		if _, isDev := os.Stat(filepath.Join(folder, "dev.json")); isDev == nil {
+			return "", nil, fmt.Errorf("%s holds the nodes of keystone dev: name one of them, such as --data %s", folder, filepath.Join(folder, "node-1"))
+		}
+		if errors.Is(err, os.ErrPermission) {
+			return "", nil, fmt.Errorf("the data folder %s belongs to another user: run this as the user that runs the node", folder)
+		}
+		return "", nil, errNoNode(folder)
+	}
+	c, err = client.New("unix:" + socket)
+	return folder, c, err
 }
 
 func errNoNode(folder string) error {

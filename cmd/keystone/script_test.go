@@ -13,6 +13,8 @@ import (
 
 	"github.com/keystone-auth/keystone/client"
 	"github.com/keystone-auth/keystone/cmd/keystone/node"
+	"github.com/keystone-auth/keystone/importer/fill"
+	"github.com/keystone-auth/keystone/internal/testpostgres"
 	"github.com/keystone-auth/keystone/store"
 )
 
@@ -54,6 +56,8 @@ func TestScript(t *testing.T) {
 			"forgeaudit":     forgeAudit,
 			"forgebeginning": forgeBeginning,
 			"faillogin":      failLogin,
+
+			"database": func(ts *testscript.TestScript, _ bool, args []string) { makeDatabase(t, ts, args) },
 		},
 	})
 }
@@ -64,6 +68,14 @@ func occupy(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 	ts.Defer(func() { l.Close() })
 	ts.Setenv(args[0], l.Addr().String())
+}
+
+// database NAME makes a database with people in it, and puts its URL into the variable.
+func makeDatabase(t *testing.T, ts *testscript.TestScript, args []string) {
+	url := testpostgres.Database(t)
+	_, err := fill.Into(context.Background(), url, fill.Options{Users: 300, Roles: 10, Clients: 20, Messy: true, Seed: 1})
+	ts.Check(err)
+	ts.Setenv(args[0], url)
 }
 
 // freeport NAME... puts a free host:port into each variable.

@@ -250,7 +250,9 @@ func (g *generator) spoil(fault string, twin int, row []any, links [][16]byte) [
 	return links
 }
 
-func text(id [16]byte) string { return fmt.Sprintf("%x-%x-%x-%x-%x", id[:4], id[4:6], id[6:8], id[8:10], id[10:]) }
+func text(id [16]byte) string {
+	return fmt.Sprintf("%x-%x-%x-%x-%x", id[:4], id[4:6], id[6:8], id[8:10], id[10:])
+}
 
 func (g *generator) fillClients(ctx context.Context, conn *pgx.Conn) error {
 	const columns = "id client_id client_secret_hash name client_type is_active is_trusted access_token_lifetime rate_limit_per_minute rate_limit_per_hour total_requests allowed_ips created_at"
