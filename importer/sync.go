@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -67,7 +68,7 @@ type syncer struct {
 	kept   place  // as the cluster has it
 	part   int    // of requests, so that no two have the same cursor
 	retry  map[rowKey]bool
-	stream *stream // nil before the copy is done, and while the source is away
+	stream *stream   // nil before the copy is done, and while the source is away
 	worked time.Time // when the source has answered last
 	status statusBoard
 	seen   *seen // when polling
@@ -107,21 +108,24 @@ func dash(text string) string {
 	return text
 }
 
-func parsePlace(cursor string) (p place) {
+// parsePlace returns also the number of the last request, which the next one must not have.
+func parsePlace(cursor string) (p place, part int) {
 	rest, ok := strings.CutPrefix(cursor, syncCursor)
 	words := strings.SplitN(rest, " ", 6)
 	if !ok || len(words) < 5 {
-		return place{}
+		return place{}, 0
 	}
 	p = place{phase: words[0], slot: words[2], system: words[3]}
-	var err error
-	if p.lsn, err = pglogrepl.ParseLSN(words[1]); err != nil {
-		return place{}
+	lsn, err := pglogrepl.ParseLSN(words[1])
+	part, problem := strconv.Atoi(words[4])
+	if err != nil || problem != nil {
+		return place{}, 0
 	}
 	if len(words) == 6 {
 		p.copied, _ = parsePosition(words[5])
 	}
-	return p
+	p.lsn = lsn
+	return p, part
 }
 
 // SlotName is the slot of a sync that is told no other one.
@@ -146,7 +150,7 @@ func (s *Source) Sync(ctx context.Context, o SyncOptions) error {
 	}
 	y := &syncer{
 		source: s, o: o, retry: map[rowKey]bool{},
-		send: &sender{o: o.Options, report: &Report{}},
+		send: &sender{o: o.Options, report: &Report{}, waits: min(o.Patience, atFirst)},
 		read: &reader{source: s, sessions: o.Sessions, rows: o.Batch, patience: o.Patience, say: o.Say},
 	}
 	err := y.begin(ctx)
@@ -165,8 +169,9 @@ func (y *syncer) begin(ctx context.Context) (err error) {
 	if y.send.state, err = y.send.ask(ctx); err != nil {
 		return err
 	}
+	y.send.waits = y.o.Patience
 	cursor := y.send.state.Cursor
-	if y.kept = parsePlace(cursor); y.kept.phase == "" && cursor != "" && cursor != ended {
+	if y.kept, y.part = parsePlace(cursor); y.kept.phase == "" && cursor != "" && cursor != ended {
 		return errors.New("an import of this source has not come to its end: run keystone import until it has, and then keystone sync")
 	}
 	return nil
@@ -252,7 +257,7 @@ func (y *syncer) slot(ctx context.Context, conn *pgx.Conn, republished bool) (fr
 	default:
 		return "", nil
 	}
-	y.kept = place{phase: copying, lsn: is.confirmed, slot: y.o.Slot, system: y.system}
+	y.kept, y.part = place{phase: copying, lsn: is.confirmed, slot: y.o.Slot, system: y.system}, 0
 	return fresh, nil
 }
 

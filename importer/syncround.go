@@ -110,7 +110,10 @@ func (y *syncer) round(ctx context.Context, f *stream, conn *pgx.Conn) error {
 	y.status.set(func(s *SyncStatus) { s.Transactions += int64(now.transactions) })
 	if now.everything {
 		y.o.Say("So many rows have changed that all of the source is read.")
-		if err := y.everything(ctx); err != nil {
+		if _, err := conn.Exec(ctx, "ROLLBACK"); err != nil {
+			return err
+		}
+		if err := y.everything(ctx, position{}); err != nil {
 			return err
 		}
 	} else if err := y.apply(ctx, conn, now.rows); err != nil {
@@ -191,11 +194,17 @@ func (y *syncer) request(ctx context.Context, r api.ImportRequest, onConflict st
 	r.Cursor = y.kept.cursor(y.part)
 	y.send.o.OnConflict = onConflict
 	if answer, err = y.send.send(ctx, r); err != nil {
-		return answer, err
+		return answer, &clusterError{err}
 	}
 	y.count(answer, 0)
 	return answer, nil
 }
+
+// clusterError is what the cluster said, or why it did not: asking the source again does not help.
+type clusterError struct{ error }
+
+// Unwrap returns the error itself.
+func (e *clusterError) Unwrap() error { return e.error }
 
 // note tells of a row.
 func (y *syncer) note(n api.ImportNote) error {
@@ -217,10 +226,13 @@ func (y *syncer) apply(ctx context.Context, conn *pgx.Conn, rows []rowKey) error
 	ids := map[*shape][]string{}
 	for _, row := range rows {
 		ids[row.shape] = append(ids[row.shape], row.id)
-		delete(y.retry, row)
 	}
+	named := len(rows)
 	for row := range y.retry { // their names may be free by now
-		ids[row.shape] = append(ids[row.shape], row.id)
+		if !slices.Contains(rows, row) {
+			ids[row.shape] = append(ids[row.shape], row.id)
+			named++
+		}
 	}
 	gone := map[*shape][]string{}
 	for _, shape := range deleteOrder {
@@ -235,7 +247,7 @@ func (y *syncer) apply(ctx context.Context, conn *pgx.Conn, rows []rowKey) error
 		}
 		ids[shape] = slices.DeleteFunc(ids[shape], func(id string) bool { return !there[id] })
 	}
-	p := &parcel{y: y, single: len(rows)+len(y.retry) <= y.o.Batch}
+	p := &parcel{y: y, single: named <= y.o.Batch}
 	for _, shape := range deleteOrder {
 		for _, id := range gone[shape] {
 			if err := p.delete(ctx, shape, id); err != nil {
@@ -265,6 +277,7 @@ type parcel struct {
 	y      *syncer
 	single bool // all fits into one request, within which the cluster sorts names out
 	b      batch
+	keys   map[string]rowKey // what the source calls the rows of b, by kind and id
 	waits  []rowKey
 }
 
@@ -274,21 +287,37 @@ func (p *parcel) delete(ctx context.Context, s *shape, id string) error {
 	if err != nil || parsed.IsZero() {
 		return nil // nothing of that id can have been imported
 	}
+	if err := p.room(ctx, 100); err != nil {
+		return err
+	}
+	p.y.seen.forget(s.kind, parsed.String())
 	p.b.request.Deleted = append(p.b.request.Deleted, api.ImportDeleted{Kind: s.kind, ID: parsed.String()})
 	p.b.rows++
-	return p.flushFull(ctx)
+	p.b.size += 100
+	return nil
 }
 
 func (p *parcel) add(ctx context.Context, r *row) error {
+	size := r.size()
+	if err := p.room(ctx, size); err != nil {
+		return err
+	}
+	if p.keys == nil {
+		p.keys = map[string]rowKey{}
+	}
+	id, _ := r.value("id")
+	p.keys[r.table.shape.kind+" "+strings.ToLower(id)] = rowKey{r.table.shape, id}
 	p.b.kind = r.table.shape.kind
-	p.b.add(r)
-	return p.flushFull(ctx)
+	p.b.add(r, size, nil)
+	return nil
 }
 
-func (p *parcel) flushFull(ctx context.Context) error {
-	if p.b.rows < p.y.o.Batch && p.b.size < maxBatch {
+// room sends what there is if one more row of that size would be too much for a request.
+func (p *parcel) room(ctx context.Context, size int) error {
+	if p.b.rows < p.y.o.Batch && p.b.size+size <= maxBatch {
 		return nil
 	}
+	p.single = false
 	return p.flush(ctx)
 }
 
@@ -300,8 +329,8 @@ func (p *parcel) flush(ctx context.Context) error {
 	if p.single {
 		onConflict = p.y.o.OnConflict
 	}
-	waits, err := p.y.ship(ctx, &p.b, onConflict)
-	p.b = batch{}
+	waits, err := p.y.ship(ctx, &p.b, p.keys, onConflict)
+	p.b, p.keys = batch{}, nil
 	p.waits = append(p.waits, waits...)
 	return err
 }
@@ -311,74 +340,93 @@ func (p *parcel) end(ctx context.Context, conn *pgx.Conn) error {
 	if err := p.flush(ctx); err != nil {
 		return err
 	}
-	if !p.single && len(p.waits) > 0 {
-		return p.y.settle(ctx, conn, p.waits)
+	if p.single || len(p.waits) == 0 {
+		p.y.remember(p.waits)
+		return nil
 	}
-	return p.y.remember(p.waits)
+	return p.y.settle(ctx, conn, p.waits)
 }
 
 // settle sends rows again whose names were another's when they came.
 func (y *syncer) settle(ctx context.Context, conn *pgx.Conn, waits []rowKey) error {
-	var left []rowKey
 	for chunk := range slices.Chunk(waits, y.o.Batch) {
-		var b batch
+		last := &parcel{y: y, single: true}
 		for _, shape := range sendOrder {
-			var ids []string
-			for _, row := range chunk {
-				if row.shape == shape {
-					ids = append(ids, row.id)
-				}
-			}
-			if len(ids) == 0 {
-				continue
-			}
-			found, err := y.read.rowsOf(ctx, conn, y.source.tables[shape], ids)
+			found, err := y.read.rowsOf(ctx, conn, y.source.tables[shape], idsOf(shape, chunk))
 			if err != nil {
 				return err
 			}
-			b.kind = shape.kind
 			for _, row := range found {
-				b.add(row)
+				if err := last.add(ctx, row); err != nil {
+					return err
+				}
+				last.single = true
 			}
 		}
-		again, err := y.ship(ctx, &b, y.o.OnConflict)
-		if err != nil {
+		if err := last.flush(ctx); err != nil {
 			return err
 		}
-		left = append(left, again...)
+		y.remember(last.waits)
 	}
-	return y.remember(left)
+	return nil
+}
+
+func idsOf(s *shape, rows []rowKey) (ids []string) {
+	for _, row := range rows {
+		if row.shape == s {
+			ids = append(ids, row.id)
+		}
+	}
+	return ids
 }
 
 // maxRetry bounds the rows whose names were another's, and that are tried again with later ones.
 const maxRetry = 1000
 
-func (y *syncer) remember(refused []rowKey) error {
+func (y *syncer) remember(refused []rowKey) {
 	for _, row := range refused {
 		if len(y.retry) < maxRetry {
 			y.retry[row] = true
 		}
 	}
-	return nil
 }
 
-// ship has a batch kept and returns the rows that were refused because their names are another's. What is to be said of
-// those that wait is said when it is decided.
-func (y *syncer) ship(ctx context.Context, b *batch, onConflict string) (waits []rowKey, err error) {
+// ship has a batch kept and returns the rows that were refused because of others.
+func (y *syncer) ship(ctx context.Context, b *batch, keys map[string]rowKey, onConflict string) (waits []rowKey, err error) {
+	news := y.seen.sift(&b.request)
+	y.count(api.ImportResponse{}, b.refused)
+	for _, n := range b.notes {
+		if err := y.note(n); err != nil {
+			return nil, err
+		}
+	}
+	if rowsIn(&b.request) == 0 && b.request.Cursor == "" {
+		return nil, nil
+	}
 	answer, err := y.request(ctx, b.request, onConflict, false)
 	if err != nil {
 		return nil, err
 	}
-	y.count(api.ImportResponse{}, b.refused)
-	for _, n := range append(b.notes, answer.Notes...) {
-		if conflicting(n) {
-			waits = append(waits, rowKey{shapeOfKind(n.Kind), n.ID})
+	for _, n := range answer.Notes {
+		if n.Outcome == api.ImportRefused {
+			delete(news, seenKey{n.Kind, n.ID})
+		}
+		if key, known := keys[n.Kind+" "+n.ID]; known && conflicting(n) {
+			waits = append(waits, key)
+			if y.retry[key] {
+				continue // which was said when it came
+			}
 		}
 		if err := y.note(n); err != nil {
 			return nil, err
 		}
 	}
+	y.seen.learn(news)
 	return waits, nil
+}
+
+func rowsIn(r *api.ImportRequest) int {
+	return len(r.Scopes) + len(r.Roles) + len(r.Users) + len(r.Clients) + len(r.Sessions) + len(r.Deleted)
 }
 
 // conflicting tells whether a row was refused because of another one, so that it may be taken later.

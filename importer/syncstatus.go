@@ -45,6 +45,10 @@ func (b *statusBoard) behind(lsn pglogrepl.LSN, oldest time.Time) {
 // mayReturn tells whether what failed may work after a while: the source was away, or another connection still has the slot,
 // as that of a sync that was killed.
 func mayReturn(err error) bool {
+	var here *clusterError
+	if errors.As(err, &here) {
+		return false
+	}
 	var refused *pgconn.PgError
 	if errors.As(err, &refused) && refused.Code == "55006" {
 		return true
