@@ -134,6 +134,12 @@ func (c *DeleteClient) apply(tx *store.Tx, m Meta) (any, error) {
 	if err := unchanged(c.If, old.Changed); err != nil {
 		return nil, err
 	}
+	removeClient(tx, m, old)
+	return nil, nil
+}
+
+// removeClient deletes a client with all that was issued to it.
+func removeClient(tx *store.Tx, m Meta, old iam.Client) {
 	revokeForGood(tx, m, iam.RevokedClient, old.ClientID)
 	// No session goes on without its client, see RotateSession. What is beyond the bound only stays listed
 	// until it expires: a client may have a million sessions, and no node does anything else meanwhile.
@@ -141,7 +147,6 @@ func (c *DeleteClient) apply(tx *store.Tx, m Meta) (any, error) {
 		endSession(tx, m, s)
 	}
 	tx.DeleteClient(old.ID)
-	return nil, nil
 }
 
 // maxEnded bounds the sessions that one command removes.

@@ -62,6 +62,8 @@ const (
 	kindLockDownClient Kind = 61
 	kindRaiseEpoch     Kind = 62
 
+	kindImportBatch  Kind = 70
+	kindForgetImport Kind = 73
 	kindRedeemLegacy Kind = 71
 	kindEndLegacy    Kind = 72
 )
@@ -105,6 +107,8 @@ var registry = map[Kind]func() Command{
 	kindLockDownClient: func() Command { return new(LockDownClient) },
 	kindRaiseEpoch:     func() Command { return new(RaiseEpoch) },
 
+	kindImportBatch:  func() Command { return new(ImportBatch) },
+	kindForgetImport: func() Command { return new(ForgetImport) },
 	kindRedeemLegacy: func() Command { return new(RedeemLegacy) },
 	kindEndLegacy:    func() Command { return new(EndLegacy) },
 }

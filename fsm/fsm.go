@@ -159,7 +159,7 @@ func applyOnce(tx *store.Tx, m Meta, cmd Command) (Response, error) {
 		if past.Kind != uint64(cmd.Kind()) || past.Actor != m.Actor {
 			return Response{Refusal: iam.Errorf(iam.Conflict, "The idempotency key was used for another request.")}, nil
 		}
-		return Response{Result: Result{Index: past.Index, Value: past.Value}, Refusal: past.Refusal, Denies: killed(cmd, past)}, nil
+		return Response{Result: Result{Index: past.Index, Value: past.Value}, Refusal: past.Refusal, Denies: denied(cmd, past)}, nil
 	}
 	value, err := cmd.apply(tx, m)
 	var refusal *iam.Error
@@ -178,20 +178,32 @@ func applyOnce(tx *store.Tx, m Meta, cmd Command) (Response, error) {
 		})
 	}
 	event := cmd.event()
-	if r, ok := value.(Rotation); ok && r.Killed {
-		response.Denies = true
-		event.Type, refusal = "session.replayed", badRefresh() // a success of the command alone
+	switch v := value.(type) {
+	case Rotation:
+		if v.Killed {
+			response.Denies = true
+			event.Type, refusal = "session.replayed", badRefresh() // a success of the command alone
+		}
+	case ImportOutcome:
+		response.Denies = v.Denied
 	}
 	record(tx, m, event, refusal)
 	return response, nil
 }
 
-// killed tells whether a command that is done again has ended a session the first time, by an old refresh
-// token. Whoever asks again must be told no sooner than the first one that this holds everywhere.
-func killed(cmd Command, past store.Outcome) bool {
-	var r Rotation
-	_, rotates := cmd.(*RotateSession)
-	return rotates && past.Value != nil && store.Decode(past.Value, &r) == nil && r.Killed
+// denied tells whether a command that is done again has taken something away the first time, where only its
+// outcome says so: a session by an old refresh token, or rights by an import. Whoever asks again must be told no
+// sooner than the first one that this holds everywhere.
+func denied(cmd Command, past store.Outcome) bool {
+	switch cmd.(type) {
+	case *RotateSession:
+		var r Rotation
+		return past.Value != nil && store.Decode(past.Value, &r) == nil && r.Killed
+	case *ImportBatch:
+		var o ImportOutcome
+		return past.Value != nil && store.Decode(past.Value, &o) == nil && o.Denied
+	}
+	return false
 }
 
 // record writes the audit entry of a command.

@@ -77,6 +77,11 @@ func genLegacyID(t *rapid.T) iam.ID { return genID(t, 'l', 3) }
 
 func genRedeemLegacy(t *rapid.T, h *hints) Command {
 	started := genStartSession(t, h).(*StartSession)
+	if len(h.legacy) > 0 && mostly(t, "imported") {
+		old := h.legacy[len(h.legacy)-1]
+		started.Session.UserID, started.Session.ClientID = old.UserID, ""
+		return &RedeemLegacy{ID: old.ID, TokenHash: old.TokenHash, Session: started.Session}
+	}
 	return &RedeemLegacy{ID: genLegacyID(t), TokenHash: one(t, "hash", []string{"token", "token", "token", "other"}), Session: started.Session}
 }
 

@@ -56,6 +56,8 @@ var generators = map[Kind]func(*rapid.T, *hints) Command{
 	kindLockDownClient: func(t *rapid.T, _ *hints) Command { return &LockDownClient{ID: genID(t, 'c', 2)} },
 	kindRaiseEpoch:     genRaiseEpoch,
 
+	kindImportBatch:  genImportBatch,
+	kindForgetImport: genForgetImport,
 	kindRedeemLegacy: genRedeemLegacy,
 	kindEndLegacy:    genEndLegacy,
 }
@@ -75,8 +77,10 @@ type hints struct {
 	sessions []iam.Session     // that may stand, newest last
 	roles    []iam.ID          // that were put, newest last
 	scopes   []iam.ID
-	tickets  []*IssueTicket // that were issued, newest last
-	rotated  *iam.Session   // whose newest token was presented last
+	tickets  []*IssueTicket      // that were issued, newest last
+	legacy   []iam.LegacySession // that an import may have brought, newest last
+	cursors  map[string]string   // where each import may stand
+	rotated  *iam.Session        // whose newest token was presented last
 	next     int
 	now      iam.Time
 	begin    iam.AuditHash // of the first audit entry, where the log begins with Initialize
@@ -89,6 +93,7 @@ var kinds = func() []Kind {
 		all = append(all, kindStartSession, kindRotateSession, kindRotateSession)
 	}
 	all = append(all, kindIssueTicket, kindIssueTicket, kindResetPassword, kindResetPassword, kindConfirmEmail)
+	all = append(all, kindImportBatch, kindImportBatch, kindImportBatch, kindRedeemLegacy, kindRedeemLegacy, kindDeleteRole)
 	return append(all, kindCreateUser, kindUpdateUser, kindUpdateUser, kindCreateClient, kindUpdateClient)
 }()
 
@@ -123,7 +128,7 @@ func one[V any](t *rapid.T, label string, of []V) V { return of[between(t, label
 // drawLog draws a log: an initialized cluster with one administrator most of the time, and then
 // anything.
 func drawLog(t *rapid.T, least, most int) []*raft.Log {
-	h := &hints{tokens: map[iam.ID][]int{}, users: map[iam.ID]string{}, now: epoch}
+	h := &hints{tokens: map[iam.ID][]int{}, users: map[iam.ID]string{}, cursors: map[string]string{}, now: epoch}
 	var commands []Command
 	if between(t, "initialized", 0, 9) > 0 {
 		admin, other := h.user(t), h.user(t)

@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -192,6 +194,9 @@ type state struct {
 	Revocations []iam.Revocation
 	Keys        []iam.Key
 	Tickets     []iam.Ticket
+	Legacy      []iam.LegacySession
+	Imports     []iam.Import
+	Imported    []iam.Imported
 	Settings    iam.Settings
 	Epoch       iam.Epoch
 	Initialized bool
@@ -205,6 +210,22 @@ func (m *machine) dump() (s state) {
 		s.Clients, s.Sessions, s.Keys = r.Clients(iam.ID{}, all), r.Sessions(iam.ID{}, all), r.Keys()
 		s.Settings, s.Initialized = r.Settings()
 		s.Epoch, _ = r.Epoch()
+		s.Legacy = r.LegacySessions(iam.ID{}, all)
+		for _, source := range []string{"s1", "s2"} {
+			if i, ok := r.Import(source); ok {
+				s.Imports = append(s.Imports, i)
+			}
+		}
+		for kind, letters := range map[iam.ImportKind]string{iam.ImportScope: "pP", iam.ImportRole: "rR", iam.ImportUser: "u", iam.ImportClient: "c", iam.ImportSession: "l"} {
+			for i := range 10 * len(letters) {
+				if rec, ok := r.Imported(kind, id(letters[i%len(letters)], i/len(letters))); ok {
+					s.Imported = append(s.Imported, rec)
+				}
+			}
+		}
+		slices.SortFunc(s.Imported, func(a, b iam.Imported) int {
+			return strings.Compare(fmt.Sprint(a.Kind, a.ID), fmt.Sprint(b.Kind, b.ID))
+		})
 		for n := 1; n <= 3; n++ { // the users that generators know, gone or not
 			for _, purpose := range []iam.TicketPurpose{iam.ResetPassword, iam.VerifyEmail} {
 				if ticket, ok := r.Ticket(purpose, id('u', n)); ok {

@@ -227,6 +227,31 @@ func (s step) hold(t *rapid.T, m *machine) {
 	s.administratorHolds(t)
 	s.ticketsHold(t)
 	s.keysHold(t)
+	s.importsHold(t)
+}
+
+// importsHold: the cursor moves with what an import brings and with nothing else, and refresh tokens of another
+// system are of users who may use them.
+func (s step) importsHold(t *rapid.T) {
+	if s.kind != kindImportBatch && s.kind != kindForgetImport {
+		if diff := cmp.Diff(s.before.Imports, s.after.Imports); diff != "" {
+			t.Fatalf("%T moved an import: %s", s.cmd, diff)
+		}
+	}
+	for _, old := range s.after.Legacy {
+		if u, ok := s.user(s.after.Users, old.UserID); !ok || !u.Active {
+			t.Fatalf("after %T a refresh token of another system is there of user %v, who is missing or disabled", s.cmd, old.UserID)
+		}
+	}
+	if c, ok := s.cmd.(*ImportBatch); ok && s.response.Refusal == nil {
+		var out ImportOutcome
+		if err := s.response.Result.Decode(&out); err != nil {
+			t.Fatal(err)
+		}
+		if n := out.Created + out.Updated + out.Unchanged + out.Deleted + out.Refused; n != c.rows() {
+			t.Fatalf("of %d rows the outcome tells %+v", c.rows(), out)
+		}
+	}
 }
 
 func find[V any](rows []V, is func(V) bool) (V, bool) {
@@ -341,7 +366,8 @@ func (s step) endingsHold(t *rapid.T) {
 	for _, c := range s.before.Clients {
 		now, ok := find(s.after.Clients, func(x iam.Client) bool { return x.ID == c.ID })
 		r, revoked := s.revoked(iam.RevokedClient, c.ClientID)
-		if !ok && (!revoked || r.Before <= s.now) || ok && restricted(c, now) && (!revoked || r.Before < s.now) {
+		gone := !ok || now.ClientID != c.ClientID
+		if gone && (!revoked || r.Before <= s.now) || ok && restricted(c, now) && (!revoked || r.Before < s.now) {
 			t.Fatalf("%T took something from client %s and left %+v", s.cmd, c.ClientID, r)
 		}
 	}

@@ -202,14 +202,19 @@ func (c *DeleteUser) apply(tx *store.Tx, m Meta) (any, error) {
 	if err := unchanged(c.If, u.Changed); err != nil {
 		return nil, err
 	}
+	return nil, removeUser(tx, m, u)
+}
+
+// removeUser deletes a user with all that was issued to it, unless nobody would be left to administer.
+func removeUser(tx *store.Tx, m Meta, u iam.User) error {
 	if err := keepAnAdmin(tx, u, iam.User{}); err != nil {
-		return nil, err
+		return err
 	}
 	endSessionsOf(tx, m, u.ID)
 	revokeForGood(tx, m, iam.RevokedUser, u.ID.String())
 	dropTickets(tx, u.ID)
 	tx.DeleteUser(u.ID)
-	return nil, nil
+	return nil
 }
 
 // LockUser keeps a user from logging in until a time, after too many failures; a time that has

@@ -64,7 +64,7 @@ func describedKey(method, path string) string {
 // before its route.
 var describedRoutes = sync.OnceValue(func() map[string]described {
 	all := map[string]described{}
-	for _, some := range []map[string]described{describedAuth, describedPeople, describedUsers, describedPrograms, describedRights, describedPlatform} {
+	for _, some := range []map[string]described{describedAuth, describedPeople, describedUsers, describedPrograms, describedRights, describedPlatform, describedImports} {
 		maps.Copy(all, some)
 	}
 	return all
@@ -83,6 +83,7 @@ var tags = []tag{
 	{"Roles", "Administration of roles, through which people hold scopes."},
 	{"Scopes", "Administration of scopes, the permissions themselves."},
 	{"Authorization", "May somebody do something, and through which roles?"},
+	{"Import", "Bring in users, roles and clients of another system, in batches that no crash can lose or double."},
 	{"Audit", "What happened, in a chain in which nothing can be changed unseen."},
 	{"Keys", "The keys that sign tokens."},
 	{"Cluster", "The nodes, and how much there is of everything."},

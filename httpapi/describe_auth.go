@@ -61,7 +61,7 @@ var describedAuth = map[string]described{
 	},
 	"POST /api/v1/auth/refresh": {
 		tag: "Authentication", summary: "Exchange a refresh token for new tokens", success: "New tokens of the same session.",
-		text:   "A refresh token is good once. Presented again within ten seconds it gets the same answer, for who lost that; later, or when an older one is presented, its session ends.",
+		text:   "A refresh token is good once. Presented again within ten seconds it gets the same answer, for who lost that; later, or when an older one is presented, its session ends. In the compatible mode a refresh token that the old system issued, and an import brought, is good once and becomes a session of its own.",
 		fails:  []iam.Code{iam.AccountDisabled, iam.AccountLocked, iam.PasswordExpired},
 		bodies: []sample{{"refresh", "The token alone", object{{"refresh_token", "ksr_0Zr3Nq8u"}}}}, answers: []sample{tokenAnswer},
 	},

@@ -124,6 +124,8 @@ func (about described) pathExample(rt *route) string {
 		return "editor"
 	case strings.Contains(rt.path, "/scopes/"):
 		return "read:reports"
+	case strings.Contains(rt.path, "/imports/"):
+		return "postgres"
 	}
 	return sampleID
 }

@@ -123,6 +123,9 @@ func adminRoutes() []route {
 		{method: "GET", path: base + "/admin/keys", handle: handle((*Server).keys), auth: bearer, permission: iam.ScopeAdminKeys, limit: limitAPI, noStore: true},
 		{method: "POST", path: base + "/admin/keys/rotate", handle: handle((*Server).rotateKey), auth: bearer, permission: iam.ScopeAdminKeys, limit: limitAPI, body: bodyJSON, created: true, noStore: true, denies: true},
 		{method: "GET", path: base + "/admin/stats", handle: handle((*Server).stats), auth: bearer, permission: iam.ScopeAdminCluster, limit: limitAPI, noStore: true},
+		{method: "POST", path: base + "/admin/import", handle: handle((*Server).importBatch), auth: bearer, permission: iam.ScopeAdminImport, body: bodyJSON, noStore: true, idempotent: true, denies: true},
+		{method: "GET", path: base + "/admin/imports/{id}", handle: handle((*Server).importState), auth: bearer, permission: iam.ScopeAdminImport, limit: limitAPI, noStore: true},
+		{method: "DELETE", path: base + "/admin/imports/{id}", handle: handle((*Server).forgetImport), auth: bearer, permission: iam.ScopeAdminImport, limit: limitAPI, noStore: true},
 
 		// What somebody may do.
 		{method: "POST", path: base + "/authz/check", handle: handle((*Server).authzCheck), auth: clientOrBearer, limit: limitAPI, body: bodyJSON, noStore: true, bearsLate: true},

@@ -43,15 +43,16 @@ type Import struct {
 // there is not written again, so that what was changed here since stays; and the source may delete
 // only what it has brought.
 type Imported struct {
-	Kind   ImportKind `cbor:"1,keyasint"`
-	ID     ID         `cbor:"2,keyasint"` // at the source
-	Source string     `cbor:"3,keyasint"`
-	// Marks is one digest after the other, of groups of the row's members. What a password hash goes in
-	// by cannot be turned back: the hash itself has its own salt.
-	Marks   []byte `cbor:"4,keyasint"`
-	Here    ID     `cbor:"5,keyasint,omitzero"`  // the id here, where it is another one: a role or scope of the same name
-	Adopted bool   `cbor:"6,keyasint,omitempty"` // it was here before the import, which must not delete it
-	Expires Time   `cbor:"7,keyasint,omitempty"` // of a session: nothing needs to be remembered any longer
+	Kind    ImportKind `cbor:"1,keyasint"`
+	ID      ID         `cbor:"2,keyasint"` // at the source
+	Source  string     `cbor:"3,keyasint"`
+	Marks   []byte     `cbor:"4,keyasint"`           // a few bytes of the digest of each part of the row
+	Here    ID         `cbor:"5,keyasint,omitzero"`  // the id here, where it is another one: a role or scope of the same name
+	Adopted bool       `cbor:"6,keyasint,omitempty"` // it was here before the import, which must not delete it
+	// Expires is when a session is over and nothing needs to be remembered of it.
+	Expires Time `cbor:"7,keyasint,omitempty"`
+	// PasswordSet is when the import set the password, of a source that does not tell when it was changed.
+	PasswordSet Time `cbor:"8,keyasint,omitempty"`
 }
 
 // Local is the id of the row here.
@@ -77,9 +78,27 @@ type LegacySession struct {
 // and a new one can be set as always.
 const UnusableHash = "!"
 
+// What an import does with a row whose name is another row's already.
+const (
+	ConflictSkip   = "skip"
+	ConflictRename = "rename"
+	ConflictFail   = "fail"
+)
+
+// What came of a row of an import.
+const (
+	ImportCreated   = "created"
+	ImportUpdated   = "updated"
+	ImportUnchanged = "unchanged"
+	ImportDeleted   = "deleted"
+	ImportRefused   = "refused"
+)
+
 // Limits of an import.
 const (
 	MaxSourceName = 50   // bytes of the name of an import
 	MaxCursor     = 1000 // bytes of its cursor
 	MaxImportRows = 2000 // of one batch, of all kinds together
+	// MaxHashLength bounds a password hash of another system, in bytes.
+	MaxHashLength = 2048
 )

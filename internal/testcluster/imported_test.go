@@ -3,10 +3,15 @@ package testcluster_test
 import (
 	"context"
 	"fmt"
+	"sync"
 	"testing"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/keystone-auth/keystone/api"
 	"github.com/keystone-auth/keystone/client"
+	"github.com/keystone-auth/keystone/cmd/keystone/node"
 	"github.com/keystone-auth/keystone/fsm"
 	"github.com/keystone-auth/keystone/iam"
 	"github.com/keystone-auth/keystone/internal/testcluster"
@@ -144,4 +149,95 @@ func TestImportedClientSecrets(t *testing.T) {
 			t.Errorf("a hash that cannot be used: %v", err)
 		}
 	}
+}
+
+// sharedSecret is what the old system signed with.
+const sharedSecret = "the secret that the old system signed its tokens with"
+
+// oldRefresh makes a refresh token as the old system did, and what an import brings of it.
+func oldRefresh(t *testing.T, user iam.ID, lives time.Duration) (string, iam.LegacySession) {
+	t.Helper()
+	issued := iam.Now().Add(-time.Hour)
+	row := iam.LegacySession{ID: iam.NewID(), UserID: user, IssuedAt: issued, ExpiresAt: iam.Now().Add(lives)}
+	raw, err := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{
+		"sub": user.String(), "username": "alice", "type": "refresh", "jti": row.ID.String(), "iss": "keystone-auth", "iat": issued.Unix(), "exp": row.ExpiresAt.Unix(),
+	}).SignedString([]byte(sharedSecret))
+	if err != nil {
+		t.Fatal(err)
+	}
+	row.TokenHash, err = secret.NewHasher(secret.HasherConfig{Params: secret.Params{MemoryKiB: 64, Passes: 1, Lanes: 1}}).Hash(t.Context(), raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return raw, row
+}
+
+// TestOldRefreshTokensOverNodes: a token of the old system is good once, whichever nodes are asked at a time, and not
+// after its user was logged out on any of them.
+func TestOldRefreshTokensOverNodes(t *testing.T) {
+	c := testcluster.StartWith(t, 3, func(config *node.Config) {
+		config.Settings.Algorithm, config.SharedKey = "HS256", secret.NewText(sharedSecret)
+	})
+	alice := importUser(t, c.Nodes[0], "alice", imported["bcrypt"])
+	var tokens []string
+	batch := struct{ Sessions []iam.LegacySession }{}
+	for range 4 {
+		raw, row := oldRefresh(t, alice, time.Duration(len(tokens)+1)*24*time.Hour)
+		tokens, batch.Sessions = append(tokens, raw), append(batch.Sessions, row)
+	}
+	c.WaitAgreed()
+	for _, n := range c.Nodes {
+		if _, err := n.Running().Store().Update(func(tx *store.Tx) error {
+			for _, row := range batch.Sessions {
+				tx.PutLegacySession(row)
+			}
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+
+	for _, raw := range tokens[:2] {
+		var won api.TokenResponse
+		var mu sync.Mutex
+		outcomes := together(t, c, func(_ int, n *testcluster.Node) error {
+			got, err := n.Client().Refresh(t.Context(), api.RefreshRequest{RefreshToken: raw})
+			if err == nil {
+				mu.Lock()
+				defer mu.Unlock()
+				won = got
+			}
+			return err
+		})
+		if outcomes[""] != 1 || outcomes["invalid_grant"] != 2 {
+			t.Fatalf("one token on three nodes: %v", outcomes)
+		}
+		if !active(t, c, won.AccessToken) {
+			t.Error("the access token is not active")
+		}
+		if _, err := c.Nodes[1].Client().Refresh(t.Context(), api.RefreshRequest{RefreshToken: won.RefreshToken}); err != nil {
+			t.Errorf("the session does not go on: %v", err)
+		}
+		for _, n := range c.Nodes {
+			if _, err := n.Client().Refresh(t.Context(), api.RefreshRequest{RefreshToken: raw}); client.CodeOf(err) != "invalid_grant" {
+				t.Errorf("%s: a second use: %v", n.Name, err)
+			}
+		}
+	}
+	own := login(t, c.Nodes[2], "alice")
+	if err := c.Nodes[2].Client().WithToken(own.AccessToken).Revoke(t.Context(), tokens[2]); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Nodes[0].Client().Refresh(t.Context(), api.RefreshRequest{RefreshToken: tokens[2]}); client.CodeOf(err) != "invalid_grant" {
+		t.Errorf("a token that was taken back: %v", err)
+	}
+	if _, err := c.Nodes[1].Operator().LockDownUser(t.Context(), "alice"); err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range c.Nodes {
+		if _, err := n.Client().Refresh(t.Context(), api.RefreshRequest{RefreshToken: tokens[3]}); client.CodeOf(err) != "invalid_grant" {
+			t.Errorf("%s: after the lock-down: %v", n.Name, err)
+		}
+	}
+	c.WaitAgreed()
 }

@@ -1,0 +1,155 @@
+package httpapi_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-json-experiment/json"
+
+	"github.com/keystone-auth/keystone/api"
+	"github.com/keystone-auth/keystone/secret"
+)
+
+// hashed is a hash as the old system makes it, of the password of the tests.
+func hashed(t testing.TB, password string) string {
+	t.Helper()
+	h, err := secret.NewHasher(secret.HasherConfig{Params: secret.Params{MemoryKiB: 64, Passes: 1, Lanes: 1}}).Hash(context.Background(), password)
+	must(t, err)
+	return h
+}
+
+// source is an import as a client of the API sees it: it follows the cursor.
+type source struct {
+	*stack
+	cursor string
+	batch  int
+	on     string
+}
+
+func (s *source) send(r api.ImportRequest) answer {
+	s.t.Helper()
+	s.batch++
+	r.Source, r.After, r.Cursor = "old", s.cursor, fmt.Sprint("batch ", s.batch)
+	if r.OnConflict = s.on; s.on == "" {
+		r.OnConflict = api.ConflictSkip
+	}
+	body, err := json.Marshal(r)
+	must(s.t, err)
+	a := s.do(s.operator, call{method: "POST", path: v1 + "/admin/import", json: string(body)})
+	if a.status == http.StatusOK && !r.DryRun {
+		s.cursor = r.Cursor
+	}
+	return a
+}
+
+// bring sends a batch that must be kept.
+func (s *source) bring(r api.ImportRequest) api.ImportResponse {
+	s.t.Helper()
+	a := s.send(r)
+	if a.status != http.StatusOK {
+		s.t.Fatalf("import: %d %s", a.status, a.body)
+	}
+	return decoded[api.ImportResponse](s.t, a)
+}
+
+// oldID is the id of the n-th row of the old system.
+func oldID(n int) string { return fmt.Sprintf("4f0c0000-0000-4000-8000-%012d", n) }
+
+func oldUser(n int, name, hash string, roles ...string) api.ImportUser {
+	at := time.Date(2024, 5, 1, 12, 0, n, 123000, time.UTC)
+	return api.ImportUser{
+		ID: oldID(n), Username: name, Email: name + "@old.example", PasswordHash: hash, FirstName: "F", LastName: "L", Active: true, Verified: true, Roles: roles,
+		PasswordChangedAt: at, CreatedAt: at, UpdatedAt: at,
+	}
+}
+
+// counts are the outcomes in one line.
+func counts(r api.ImportResponse) string {
+	return fmt.Sprintf("+%d ~%d =%d -%d !%d", r.Created, r.Updated, r.Unchanged, r.Deleted, r.Refused)
+}
+
+func notes(r api.ImportResponse) string {
+	var lines []string
+	for _, n := range r.Notes {
+		lines = append(lines, fmt.Sprintf("%s %s %s: %s", n.Kind, n.Outcome, n.Field, n.Reason))
+	}
+	return strings.Join(lines, "\n")
+}
+
+func (s *source) want(what, want string, r api.ImportResponse, reasons ...string) {
+	s.t.Helper()
+	said := notes(r)
+	fits := counts(r) == want && len(r.Notes) == len(reasons)
+	for _, reason := range reasons {
+		fits = fits && strings.Contains(said, reason)
+	}
+	if !fits {
+		s.t.Errorf("%s: %s, want %s and %q:\n%s", what, counts(r), want, reasons, said)
+	}
+}
+
+func (s *source) logsIn(name, pass string) bool {
+	s.t.Helper()
+	a := s.do(s.public, post("/auth/token", loginBody(name, pass)))
+	if a.status != 200 && a.status != 401 {
+		s.t.Fatalf("a login: %d %s", a.status, a.body)
+	}
+	return a.status == 200
+}
+
+// TestImport goes through the life of an import: rows come, change, log in, are conflicts, and go.
+func TestImport(t *testing.T) {
+	s := &source{stack: newStack(t)}
+	hash := hashed(t, password)
+	first := api.ImportRequest{
+		Scopes: []api.ImportScope{{ID: oldID(900), Name: "read:orders", Resource: "orders"}, {ID: oldID(901), Name: "admin:users"}},
+		Roles:  []api.ImportRole{{ID: oldID(800), Name: "clerk", Scopes: []string{"read:orders", "write:none"}}, {ID: oldID(801), Name: "admin", Scopes: []string{"read:orders"}}},
+		Users:  []api.ImportUser{oldUser(1, "Carol", hash, "clerk"), oldUser(2, "dave", "md5$abc", "clerk", "nobody"), oldUser(3, "erin", hash)},
+		Clients: []api.ImportClient{{
+			ID: oldID(700), ClientID: "billing", SecretHash: hash, Name: "Billing", Type: "confidential", Active: true, Scopes: []string{"read:orders"},
+			AccessLifetime: 3600, RatePerMinute: 60, AllowedIPs: []string{"10.0.0.1", "2001:db8::/32"},
+		}},
+	}
+	dry := first
+	dry.DryRun = true
+	const all, said = "+6 ~1 =1 -0 !0", "there is no scope of the name write:none"
+	const weak, lost = "the hash has a form that is not known", "there is no role of the name nobody"
+	tried := s.bring(dry)
+	if s.want("a dry run", all, tried, said, weak, lost); tried.Cursor != "" || s.logsIn("carol", password) {
+		t.Errorf("a dry run has brought rows, or moved the cursor to %q", tried.Cursor)
+	}
+	if a := s.do(s.operator, fetch("/admin/imports/old")); a.status != 404 {
+		t.Errorf("the state of an import that was only tried: %d", a.status)
+	}
+	s.want("the first batch", all, s.bring(first), said, weak, lost)
+	if !s.logsIn("carol", password) || !s.logsIn("carol@old.example", password) || s.logsIn("dave", "abc") {
+		t.Error("imported passwords do not log in as they should")
+	}
+	admin := get[api.Role](s.stack, fetch("/admin/roles/admin").as(s.admin.AccessToken))
+	if len(admin.Scopes) < 10 || !strings.Contains(strings.Join(admin.Scopes, " "), "read:orders") {
+		t.Errorf("the role admin has the scopes %v", admin.Scopes)
+	}
+	client := get[api.Client](s.stack, fetch("/admin/clients/billing").as(s.admin.AccessToken))
+	if strings.Join(client.AllowedIPs, " ") != "10.0.0.1/32 2001:db8::/32" || client.AccessTokenLifetime != 3600 || strings.Join(client.Scopes, " ") != "read:orders" {
+		t.Errorf("the client is %+v", client)
+	}
+	carol := get[api.User](s.stack, fetch("/admin/users/carol").as(s.admin.AccessToken))
+	if carol.ID != oldID(1) || !carol.CreatedAt.Equal(first.Users[0].CreatedAt) || strings.Join(carol.Roles, " ") != "clerk" || !carol.IsVerified {
+		t.Errorf("carol is %+v", carol)
+	}
+
+	s.want("the same again", "+0 ~0 =8 -0 !0", s.bring(first), said, lost) // which may be there by now
+	first.Users[0].FirstName = "Caroline"
+	s.want("a change", "+0 ~1 =0 -0 !0", s.bring(api.ImportRequest{Users: first.Users[:1]}))
+	if got := get[api.User](s.stack, fetch("/admin/users/carol").as(s.admin.AccessToken)); got.FirstName != "Caroline" || !s.logsIn("carol", password) {
+		t.Errorf("after a change carol is %+v", got)
+	}
+	state := get[api.ImportState](s.stack, fetch("/admin/imports/old").as(s.admin.AccessToken))
+	if state.Cursor != s.cursor || state.Created != 6 || state.StartedAt.IsZero() {
+		t.Errorf("the import is at %+v", state)
+	}
+}
