@@ -29,6 +29,9 @@ func (n *Node) Ask(ctx context.Context, nodeID, path string, request, reply any)
 // ID is this node's id, which no other node ever has.
 func (n *Node) ID() string { return n.self.nodeID }
 
+// ClusterID names the cluster that this node belongs to; it is empty before there is one.
+func (n *Node) ClusterID() string { return n.self.identity.cluster() }
+
 // Members are the ids of all nodes of the cluster as this one knows it, whether they can be reached or
 // not and whether they vote or not. It has none before it is in a cluster.
 func (n *Node) Members() []string {

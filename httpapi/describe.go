@@ -113,7 +113,8 @@ var scopeTexts = map[string]string{
 	iam.ScopeAdminUsers: "Manage users", iam.ScopeAdminClients: "Manage clients", iam.ScopeAdminRoles: "Manage roles",
 	iam.ScopeAdminScopes: "Manage scopes", iam.ScopeAdminTokens: "Introspect and revoke the tokens of others",
 	iam.ScopeAdminPermissions: "Ask what others may do", iam.ScopeAdminAudit: "Read the audit log", iam.ScopeAdminKeys: "Manage signing keys",
-	iam.ScopeAdminCluster: "See and manage the cluster", iam.ScopeAdminImport: "Bring in users, roles and clients of another system", iam.ScopeReadProfile: "Read one's own profile", iam.ScopeWriteProfile: "Change one's own profile",
+	iam.ScopeAdminCluster: "See and manage the cluster", iam.ScopeAdminImport: "Bring in users, roles and clients of another system", iam.ScopeAdminBackup: "Copy the whole state",
+	iam.ScopeReadProfile: "Read one's own profile", iam.ScopeWriteProfile: "Change one's own profile",
 }
 
 // securitySchemes are the ways to say who calls. The token of the first and of the second is the same:

@@ -36,6 +36,12 @@ var describedPlatform = map[string]described{
 		tag: "Cluster", summary: "Read the state of the nodes", id: "cluster", success: "What the node that was asked knows of all nodes.",
 		text: "Answered without a leader too. `agrees` compares the state hashes of two nodes at a common log index.",
 	},
+	"GET /api/v1/admin/backup": {
+		tag: "Cluster", summary: "Copy the whole state", id: "backup", success: "An archive of the state as this node has it, which ends with its SHA-256 and a signature.",
+		text: "Holds password hashes, so it is encrypted by whoever keeps it: `keystone backup create` does. A node makes one copy at a time. " +
+			"An archive that breaks off is shorter than `Content-Length` says. That it was read is in the audit log.",
+		media: contentBytes, schema: object{{"type", "string"}, {"format", "binary"}}, fails: []iam.Code{iam.RateLimitExceeded, iam.TemporarilyUnavailable},
+	},
 	"GET /api/v1/admin/stats": {
 		tag: "Cluster", summary: "Count what there is", id: "stats", success: "Real counts, none of them an estimate.",
 	},

@@ -21,6 +21,7 @@ import (
 
 	"github.com/keystone-auth/keystone/api"
 	"github.com/keystone-auth/keystone/audit"
+	"github.com/keystone-auth/keystone/backup"
 	"github.com/keystone-auth/keystone/fsm"
 	"github.com/keystone-auth/keystone/httpapi"
 	"github.com/keystone-auth/keystone/iam"
@@ -170,7 +171,7 @@ func (s *stack) build(dir string) httpapi.Config {
 				return &fsm.Receipt{Index: machine.Applied(), Confirmed: 1, Members: 1}, nil
 			},
 		},
-		Login: people, View: v, Store: st, Proposer: s.log, Hasher: hasher,
+		Login: people, View: v, Store: st, Proposer: s.log, Hasher: hasher, Backup: s.openBackup(shared, dir),
 		Cluster: httpapi.Cluster{
 			Role:    func() string { return "leader" },
 			Leader:  func() string { return *s.leader.Load() },
@@ -180,6 +181,18 @@ func (s *stack) build(dir string) httpapi.Config {
 			},
 		},
 		Version: "v0-test", Node: "n1", Logger: slog.New(slog.NewJSONHandler(s.logged, &slog.HandlerOptions{Level: slog.LevelDebug})),
+	}
+}
+
+// openBackup makes copies of the state, as a node does.
+func (s *stack) openBackup(signer secret.ClusterSecret, dir string) func() (io.ReadCloser, int64, error) {
+	source := &backup.Source{Store: s.store, Folder: dir, ClusterID: iam.NewID().String, Secret: signer, Node: "n1"}
+	return func() (io.ReadCloser, int64, error) {
+		a, err := source.Open()
+		if err != nil {
+			return nil, 0, err
+		}
+		return a, a.Size, nil
 	}
 }
 

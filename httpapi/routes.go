@@ -101,6 +101,7 @@ func adminRoutes() []route {
 		{method: "GET", path: base + "/admin/audit/export", handle: raw((*Server).exportAudit), auth: bearer, permission: iam.ScopeReadAudit, limit: limitAPI, noStore: true},
 		{method: "GET", path: base + "/admin/audit/checkpoints", handle: handle((*Server).auditCheckpoints), auth: bearer, permission: iam.ScopeReadAudit, limit: limitAPI, noStore: true},
 		{method: "GET", path: base + "/admin/cluster", handle: handle((*Server).cluster), auth: bearer, permission: iam.ScopeAdminCluster, limit: limitAPI, noStore: true, always: true},
+		{method: "GET", path: base + "/admin/backup", handle: raw((*Server).backup), auth: bearer, permission: iam.ScopeAdminBackup, limit: limitAPI, noStore: true},
 		{method: "POST", path: base + "/admin/cluster/epoch", handle: handle((*Server).raiseEpoch), auth: bearer, permission: iam.ScopeAdminCluster, limit: limitAPI, body: bodyJSON, created: true, noStore: true, idempotent: true, denies: true},
 		{method: "GET", path: base + "/admin/clients", handle: handle((*Server).clients), auth: bearer, permission: iam.ScopeAdminClients, limit: limitAPI, noStore: true},
 		{method: "GET", path: base + "/admin/clients/{id}", handle: handle((*Server).client), auth: bearer, permission: iam.ScopeAdminClients, limit: limitAPI, noStore: true},

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -36,9 +37,11 @@ type Config struct {
 	Proposer fsm.Proposer
 	Hasher   *secret.Hasher
 	Cluster  Cluster
-	Audit    *audit.Log   // nil: refusals are not recorded, and nobody can read the log
-	Limiter  *tally.Tally // nil: no limits
-	Limits   limit.Set
+	Audit    *audit.Log // nil: refusals are not recorded, and nobody can read the log
+	// Backup copies the state, and tells how many bytes the copy has. It refuses more than one at a time.
+	Backup  func() (io.ReadCloser, int64, error)
+	Limiter *tally.Tally // nil: no limits
+	Limits  limit.Set
 	// TrustedProxies may say for which address they ask. Nobody else may.
 	TrustedProxies []netip.Prefix
 	// PublicURL is how clients reach the cluster, such as https://auth.example.com, for the metadata

@@ -17,6 +17,7 @@ const (
 	ScopeAdminKeys        = "admin:keys"
 	ScopeAdminCluster     = "admin:cluster"
 	ScopeAdminImport      = "admin:import"
+	ScopeAdminBackup      = "admin:backup" // to have a copy of everything there is
 	ScopeReadProfile      = "read:profile"
 	ScopeWriteProfile     = "write:profile"
 	ScopeReadAudit        = "read:audit" // what reading the audit log takes; ScopeAdminAudit implies it

@@ -19,6 +19,7 @@ var seededScopes = []struct{ name, description string }{
 	{iam.ScopeAdminKeys, "Manage signing keys"},
 	{iam.ScopeAdminCluster, "See and manage the cluster"},
 	{iam.ScopeAdminImport, "Bring in users, roles and clients of another system"},
+	{iam.ScopeAdminBackup, "Copy the whole state"},
 	{iam.ScopeReadProfile, "Read one's own profile"},
 	{iam.ScopeWriteProfile, "Change one's own profile"},
 }

@@ -20,10 +20,6 @@ import (
 	"github.com/keystone-auth/keystone/importer"
 )
 
-// databaseVariable holds the URL of a database. With a password in it, an argument would be in the list of
-// processes, for all to read.
-const databaseVariable = "DATABASE_URL"
-
 // importPatience is how long an import waits for a source or a cluster that has gone away.
 const importPatience = 2 * time.Minute
 
@@ -77,14 +73,8 @@ func sourceFlags(cmd *cobra.Command) *cobra.Command {
 
 // sourceOf returns what the flags of a source say.
 func sourceOf(cmd *cobra.Command) (url string, m importer.Mapping, err error) {
-	url, _ = cmd.Flags().GetString("from")
-	switch {
-	case url == "":
-		if url = os.Getenv(databaseVariable); url == "" {
-			return "", m, fmt.Errorf("the database is not named: put its URL into %s, or into --from where it has no password", databaseVariable)
-		}
-	case importer.HasPassword(url):
-		fmt.Fprintf(cmd.ErrOrStderr(), "warning: the password in --from is in the list of processes, for all to read: put the URL into %s instead\n", databaseVariable)
+	if url, err = databaseOf(cmd, "from"); err != nil {
+		return "", m, err
 	}
 	if path, _ := cmd.Flags().GetString("mapping"); path != "" {
 		if m, err = importer.ReadMapping(path); err != nil {

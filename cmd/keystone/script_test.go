@@ -57,7 +57,10 @@ func TestScript(t *testing.T) {
 			"forgebeginning": forgeBeginning,
 			"faillogin":      failLogin,
 
-			"database": func(ts *testscript.TestScript, _ bool, args []string) { makeDatabase(t, ts, args) },
+			"emptydatabase": func(ts *testscript.TestScript, _ bool, args []string) { emptyDatabase(ts, t, args) },
+			"sql":           runSQL,
+			"waitsql":       waitSQL,
+			"database":      func(ts *testscript.TestScript, _ bool, args []string) { makeDatabase(t, ts, args) },
 		},
 	})
 }

@@ -123,6 +123,11 @@ var table = []room{
 	},
 
 	{
+		name: "backup", rooms: []string{"iam", "secret", "token", "store", "fsm", "cluster"},
+		libs: []string{"filippo.io/age", "github.com/klauspost/compress", "github.com/hashicorp/raft"},
+		why:  "it copies the state, encrypts copies, and begins a cluster from one, for which it must know what a node keeps on disk",
+	},
+	{
 		name: "client", rooms: []string{"api"},
 		libs: []string{"github.com/valyala/fasthttp", "github.com/go-json-experiment/json"},
 		why:  "what speaks to the API from outside sees no more than the API",

@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/keystone-auth/keystone/audit"
+	"github.com/keystone-auth/keystone/backup"
 	"github.com/keystone-auth/keystone/cluster"
 	"github.com/keystone-auth/keystone/fsm"
 	"github.com/keystone-auth/keystone/httpapi"
@@ -104,6 +105,7 @@ type Node struct {
 	mailer    *login.Mailer
 	hasher    *secret.Hasher
 	tokens    *oauth.Service
+	backups   *backup.Source
 	uses      func() // ends the recording of clients' uses and waits for it
 }
 
@@ -199,6 +201,7 @@ func (n *Node) wire(ctx context.Context, clusterSecret secret.ClusterSecret) err
 		Notary: secret.NewNotary(clusterSecret, c.Previous...),
 	}).Run)
 	n.count()
+	n.backups = n.backupSource(clusterSecret)
 	n.server = n.api(memory, sealer)
 	n.recordUses(ctx)
 	return nil
@@ -256,6 +259,7 @@ func (n *Node) api(memory *view.View, sealer *secret.Sealer) *httpapi.Server {
 		Cluster: clusterView(n.cluster, memory, n.current.Load), Version: c.Version, Node: c.Name, Logger: c.Logger,
 		PublicURL: c.PublicURL, AllowedOrigins: c.AllowedOrigins, AllowedHosts: c.AllowedHosts, MetricsToken: c.MetricsToken, Registry: n.registry(),
 		Audit:          n.audit,
+		Backup:         n.openBackup,
 		TrustedProxies: c.TrustedProxies,
 	}
 	if c.Limits != nil {

@@ -1,0 +1,70 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"time"
+
+	"github.com/keystone-auth/keystone/fsm"
+	"github.com/keystone-auth/keystone/iam"
+)
+
+const (
+	contentBytes = "application/octet-stream"
+	// backupPause is how long a reader of a backup may take for one part of it, before it is given up.
+	backupPause = 30 * time.Second
+)
+
+// backup sends a copy of the whole state. Who may have it is told by a scope of its own: with the password
+// hashes in it much can be tried elsewhere, which no other call allows.
+func (s *Server) backup(x *exchange) error {
+	if err := s.enter(x); err != nil {
+		return err
+	}
+	x.http.SetContentType(contentBytes)
+	if x.http.IsHead() {
+		return nil
+	}
+	archive, size, err := s.Backup()
+	if err != nil {
+		return err
+	}
+	if err := s.recordBackup(x); err != nil {
+		return errors.Join(err, archive.Close())
+	}
+	// The rest of x dies before the last byte is sent.
+	x.http.SetBodyStream(&sending{archive, x.http.Conn(), s.life}, int(size))
+	return nil
+}
+
+// recordBackup writes down who takes a copy of everything, before the first byte of it is sent.
+func (s *Server) recordBackup(x *exchange) error {
+	ctx, cancel := context.WithTimeout(s.life, requestTime)
+	defer cancel()
+	o := x.origin()
+	_, err := s.Proposer.Propose(ctx, o, &fsm.RecordAudit{Entries: []iam.AuditEntry{{
+		At: iam.Now(), Type: "cluster.backup_read", Target: s.Node, Result: iam.AuditSuccess,
+		Actor: o.Actor, IP: o.IP, UserAgent: o.UserAgent, RequestID: o.Trace,
+	}}})
+	return err
+}
+
+// sending gives the reader of a long answer time for each part of it.
+type sending struct {
+	io.ReadCloser
+	conn net.Conn
+	life context.Context
+}
+
+// Read implements io.Reader.
+func (r *sending) Read(p []byte) (int, error) {
+	if err := r.life.Err(); err != nil {
+		return 0, err
+	}
+	if err := r.conn.SetWriteDeadline(time.Now().Add(backupPause)); err != nil {
+		return 0, err
+	}
+	return r.ReadCloser.Read(p)
+}
