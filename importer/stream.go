@@ -56,7 +56,7 @@ func (s *Source) openStream(ctx context.Context, slot, publication string, from 
 	}
 	f.kept.Store(uint64(from))
 	err = pglogrepl.StartReplication(ctx, conn, slot, from, pglogrepl.StartReplicationOptions{
-		PluginArgs: []string{"proto_version '1'", "publication_names " + quoted(`"`+strings.ReplaceAll(publication, `"`, `""`)+`"`)},
+		PluginArgs: []string{"proto_version '1'", "publication_names " + literal(`"`+strings.ReplaceAll(publication, `"`, `""`)+`"`)},
 	})
 	if err != nil {
 		f.close(ctx)
@@ -72,7 +72,7 @@ func (s *Source) replicate(ctx context.Context) (*pgconn.PgConn, error) {
 	return pgconn.ConnectConfig(ctx, config)
 }
 
-func quoted(text string) string { return "'" + strings.ReplaceAll(text, "'", "''") + "'" }
+func literal(text string) string { return "'" + strings.ReplaceAll(text, "'", "''") + "'" }
 
 func (f *stream) close(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)

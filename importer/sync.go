@@ -64,9 +64,9 @@ type syncer struct {
 	o      SyncOptions
 	send   *sender
 	read   *reader
-	system string // id of the source's server
-	kept   place  // as the cluster has it
-	part   int    // of requests, so that no two have the same cursor
+	system string    // id of the source's server
+	kept   syncPlace // as the cluster has it
+	part   int       // of requests, so that no two have the same cursor
 	retry  map[rowKey]bool
 	stream *stream   // nil before the copy is done, and while the source is away
 	worked time.Time // when the source has answered last
@@ -74,9 +74,9 @@ type syncer struct {
 	seen   *seen // when polling
 }
 
-// place is how far a sync has come, as the cluster keeps it beside the rows. An import of the same name has its own words
+// syncPlace is how far a sync has come, as the cluster keeps it beside the rows. An import of the same name has its own words
 // for that, so that each knows what the other has done: see parsePlace.
-type place struct {
+type syncPlace struct {
 	phase  string // copying, following or polling; "" = no sync has been
 	lsn    pglogrepl.LSN
 	slot   string
@@ -93,7 +93,7 @@ const (
 // syncCursor begins the cursor of a sync.
 const syncCursor = "sync "
 
-func (p place) cursor(part int) string {
+func (p syncPlace) cursor(part int) string {
 	text := fmt.Sprintf("%s%s %s %s %s %d", syncCursor, p.phase, p.lsn, dash(p.slot), dash(p.system), part)
 	if p.phase == copying {
 		text += " " + p.copied.String()
@@ -109,17 +109,17 @@ func dash(text string) string {
 }
 
 // parsePlace returns also the number of the last request, which the next one must not have.
-func parsePlace(cursor string) (p place, part int) {
+func parsePlace(cursor string) (p syncPlace, part int) {
 	rest, ok := strings.CutPrefix(cursor, syncCursor)
 	words := strings.SplitN(rest, " ", 6)
 	if !ok || len(words) < 5 {
-		return place{}, 0
+		return syncPlace{}, 0
 	}
-	p = place{phase: words[0], slot: words[2], system: words[3]}
+	p = syncPlace{phase: words[0], slot: words[2], system: words[3]}
 	lsn, err := pglogrepl.ParseLSN(words[1])
 	part, problem := strconv.Atoi(words[4])
 	if err != nil || problem != nil {
-		return place{}, 0
+		return syncPlace{}, 0
 	}
 	if len(words) == 6 {
 		p.copied, _ = parsePosition(words[5])
@@ -257,7 +257,7 @@ func (y *syncer) slot(ctx context.Context, conn *pgx.Conn, republished bool) (fr
 	default:
 		return "", nil
 	}
-	y.kept, y.part = place{phase: copying, lsn: is.confirmed, slot: y.o.Slot, system: y.system}, 0
+	y.kept, y.part = syncPlace{phase: copying, lsn: is.confirmed, slot: y.o.Slot, system: y.system}, 0
 	return fresh, nil
 }
 

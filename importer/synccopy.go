@@ -21,7 +21,7 @@ func (y *syncer) copy(ctx context.Context) error {
 	if err := y.everything(ctx, y.kept.copied); err != nil {
 		return err
 	}
-	y.kept = place{phase: following, lsn: y.kept.lsn, slot: y.o.Slot, system: y.system}
+	y.kept = syncPlace{phase: following, lsn: y.kept.lsn, slot: y.o.Slot, system: y.system}
 	y.part = 0
 	_, err := y.request(ctx, api.ImportRequest{}, y.o.OnConflict, true)
 	return err

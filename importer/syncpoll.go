@@ -76,7 +76,7 @@ const restShare = 9
 // since links have no updated_at and a deleted row has nothing at all.
 func (y *syncer) poll(ctx context.Context) error {
 	y.seen = &seen{seed: maphash.MakeSeed(), rows: map[seenKey]uint64{}}
-	y.kept, y.part = place{phase: polling}, y.part+1
+	y.kept, y.part = syncPlace{phase: polling}, y.part+1
 	y.status.set(func(s *SyncStatus) { s.Method, s.Phase = SyncPolling, copying })
 	var since time.Time // of the source's clock, up to which everything is known
 	var nextFull time.Time

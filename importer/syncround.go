@@ -173,7 +173,7 @@ func (y *syncer) keep(ctx context.Context, f *stream, lsn pglogrepl.LSN) error {
 	if lsn <= y.kept.lsn && y.part == 0 {
 		return nil
 	}
-	y.kept = place{phase: following, lsn: max(lsn, y.kept.lsn), slot: y.o.Slot, system: y.system}
+	y.kept = syncPlace{phase: following, lsn: max(lsn, y.kept.lsn), slot: y.o.Slot, system: y.system}
 	y.part = 0
 	if _, err := y.request(ctx, api.ImportRequest{}, y.o.OnConflict, true); err != nil {
 		return err
