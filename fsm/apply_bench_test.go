@@ -1,6 +1,8 @@
 package fsm
 
 import (
+	"crypto/sha256"
+	"encoding/binary"
 	"fmt"
 	"testing"
 
@@ -25,4 +27,49 @@ func BenchmarkApply(b *testing.B) {
 			b.ReportMetric(float64(b.N*size)/b.Elapsed().Seconds(), "commands/s")
 		})
 	}
+}
+
+// BenchmarkImport is what rows of an import cost one node's state machine: new ones, and the same ones again.
+func BenchmarkImport(b *testing.B) {
+	m := newMachine(b, b.TempDir())
+	m.do(initialize())
+	const size = 500
+	cursor, next := "", 0
+	batch := func(from int) *ImportBatch {
+		c := &ImportBatch{Source: "bench", After: cursor, Cursor: fmt.Sprint(next, "/", from), OnConflict: iam.ConflictSkip, Users: make([]ImportedUser, size)}
+		cursor, next = c.Cursor, next+1
+		for i := range c.Users {
+			id := iam.ID{0: byte((from + i) * 31)} // uuid4 in no order
+			binary.BigEndian.PutUint32(id[8:], uint32(from+i)+1)
+			binary.BigEndian.PutUint32(id[1:], uint32(from+i)*2654435761)
+			name := fmt.Sprint("person-", from+i)
+			sum := sha256.Sum256([]byte(name))
+			c.Users[i] = ImportedUser{Hash: sum[:], Roles: []string{"user"}, User: iam.User{
+				ID: id, Username: name, Email: name + "@example.org", FirstName: "First", LastName: "Last", Active: true,
+				PasswordHash: "$argon2id$v=19$m=65536,t=3,p=1$1fofwxjjvLdWCuG8t7b2vg$ayk6os9IUlZRs8vMvUNXD4iw6DgZ9bHgJCueDmU3xx4",
+				CreatedAt:    epoch, UpdatedAt: epoch, PasswordChangedAt: epoch,
+			}}
+		}
+		return c
+	}
+	apply := func(b *testing.B, c *ImportBatch) {
+		if r := m.fsm.ApplyBatch([]*raft.Log{m.entry(Origin{RequestID: iam.NewID()}, c)})[0].(Response); r.Refusal != nil {
+			b.Fatal(r.Refusal)
+		}
+		m.changes = nil
+	}
+	from := 0
+	b.Run("new", func(b *testing.B) {
+		for b.Loop() {
+			apply(b, batch(from))
+			from += size
+		}
+		b.ReportMetric(float64(b.N*size)/b.Elapsed().Seconds(), "rows/s")
+	})
+	b.Run("same", func(b *testing.B) {
+		for i := 0; b.Loop(); i++ {
+			apply(b, batch(i*size%from))
+		}
+		b.ReportMetric(float64(b.N*size)/b.Elapsed().Seconds(), "rows/s")
+	})
 }

@@ -165,7 +165,7 @@ func (b *batch) upTo(place position) *batch {
 func (b *batch) add(r *row, size int, twins map[string]string) {
 	b.rows++
 	if id, _ := r.value("id"); twins[id] != "" {
-		r.refuse(twins[id], "is that of an earlier row, regardless of letter case")
+		r.refuse(twins[id], belongs[twins[id]])
 	}
 	attempt := api.ImportRequest{}
 	r.table.shape.put(&attempt, r)
@@ -181,10 +181,10 @@ func (b *batch) add(r *row, size int, twins map[string]string) {
 	b.request.Clients = append(b.request.Clients, attempt.Clients...)
 	b.request.Sessions = append(b.request.Sessions, attempt.Sessions...)
 	if r.unknown > 0 {
-		of, named := r.table.shape.linked()
+		_, named := r.table.shape.linked()
 		b.notes = append(b.notes, api.ImportNote{
 			Kind: b.kind, ID: r.name(), Outcome: outcomeKept, Field: named.name,
-			Reason: fmt.Sprintf("%d rows of %s are about %s that the source does not have: they are left out", r.unknown, of.name, named.name),
+			Reason: fmt.Sprintf("the source lacks %d of its %s, which are left out", r.unknown, named.name),
 		})
 	}
 }
@@ -228,6 +228,12 @@ func (r *reader) passed(ctx context.Context, to position) (n int64, err error) {
 		return n + here, err
 	}
 	return n, nil
+}
+
+// belongs is what the cluster says of a row whose name is another's.
+var belongs = map[string]string{
+	"username": "the username belongs to another user", "email": "the e-mail address belongs to another user",
+	"client_id": "the client_id belongs to another client",
 }
 
 // mostTwins bounds what a dry run remembers of rows with names of others.

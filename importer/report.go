@@ -17,6 +17,8 @@ type Report struct {
 	Tables []Counts `json:"tables"`
 	// Whole are the counts of all runs together, as the cluster keeps them; rows that cannot be represented never reach it.
 	Whole *api.ImportState `json:"whole,omitempty"`
+	// Reasons are how many rows there were of each kind of note, those that came first at first.
+	Reasons []Reason `json:"reasons"`
 	// Notes are the first of what is to be said of single rows, and NotesLeftOut how many there were beyond them.
 	Notes        []api.ImportNote `json:"notes"`
 	NotesLeftOut int              `json:"notes_left_out,omitempty"`
@@ -32,6 +34,19 @@ type Counts struct {
 	Unchanged int    `json:"unchanged"`
 	Refused   int    `json:"refused"`
 }
+
+// Reason is what is to be said of some rows.
+type Reason struct {
+	Kind    string `json:"kind"`
+	Outcome string `json:"outcome"`
+	Field   string `json:"field"`
+	Reason  string `json:"reason"`
+	Rows    int    `json:"rows"`
+	First   string `json:"first"` // id of one of them
+}
+
+// keptReasons bounds the reasons: some hold the name that a row was given.
+const keptReasons = 50
 
 // keptNotes bounds the notes in the memory; all of them go to Options.Note as they come.
 const keptNotes = 1000
@@ -67,11 +82,24 @@ func (r *Report) add(b *batch, answer api.ImportResponse) {
 }
 
 func (r *Report) note(n api.ImportNote) {
+	r.count(n)
 	if len(r.Notes) == keptNotes {
 		r.NotesLeftOut++
 		return
 	}
 	r.Notes = append(r.Notes, n)
+}
+
+func (r *Report) count(n api.ImportNote) {
+	for i := range r.Reasons {
+		if known := &r.Reasons[i]; known.Kind == n.Kind && known.Outcome == n.Outcome && known.Field == n.Field && known.Reason == n.Reason {
+			known.Rows++
+			return
+		}
+	}
+	if len(r.Reasons) < keptReasons {
+		r.Reasons = append(r.Reasons, Reason{Kind: n.Kind, Outcome: n.Outcome, Field: n.Field, Reason: n.Reason, Rows: 1, First: n.ID})
+	}
 }
 
 // Progress is how far an import has come.

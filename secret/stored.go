@@ -6,15 +6,13 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/keystone-auth/keystone/iam"
 )
 
 // ErrUnusableHash says that a stored hash has a form that is not known here, or asks for more work
 // than is allowed. Nobody can log in with it: whoever gets this error must refuse.
 var ErrUnusableHash = errors.New("the stored password hash has an unknown form or asks for more work than is allowed")
-
-// MaxHashLength bounds a stored hash in bytes, before anything of it is looked at. The longest that
-// another system writes, Keycloak's JSON, has under 800.
-const MaxHashLength = 2048
 
 // The bounds of what every form has; those of its cost stand beside the form.
 const (
@@ -80,8 +78,8 @@ var spellings = []struct {
 // parseStored recognizes a hash by its form. It computes nothing, and what it allocates is bounded by
 // the length of the text: the costs that a hash asks for are numbers here.
 func parseStored(text string) (stored, error) {
-	if len(text) > MaxHashLength {
-		return stored{}, unusable{fmt.Sprintf("the hash has more than %d bytes", MaxHashLength)}
+	if len(text) > iam.MaxHashLength {
+		return stored{}, unusable{fmt.Sprintf("the hash has more than %d bytes", iam.MaxHashLength)}
 	}
 	for _, s := range spellings {
 		if strings.HasPrefix(text, s.prefix) {

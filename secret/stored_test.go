@@ -5,6 +5,8 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+
+	"github.com/keystone-auth/keystone/iam"
 )
 
 // vector is a hash that another program made.
@@ -234,7 +236,7 @@ func TestUnknownForms(t *testing.T) {
 		`{"type":"otp","credentialData":{"hashIterations":1000,"algorithm":"pbkdf2"},"secretData":{"value":"uVplbuKqEcT7gdll6oMPJw==","salt":"AxQl"}}`,
 		`{"credentialData":{"hashIterations":-1,"algorithm":"pbkdf2"},"secretData":{"value":"uVplbuKqEcT7gdll6oMPJw==","salt":"AxQl"}}`,
 		`{"credentialData":{"hashIterations":1,"algorithm":"pbkdf2"},"secretData":{"value":"AAAA","salt":"AxQl"}}`, `{"credentialData":{"hashIterations":1,"algorithm":"argon2"},"secretData":{"value":"uVplbuKqEcT7gdll6oMPJw==","salt":"AxQl"}}`,
-		strings.Repeat("$6$", MaxHashLength),
+		strings.Repeat("$6$", iam.MaxHashLength),
 	} {
 		form, err := Recognize(hash)
 		if form != "" || !errors.Is(err, ErrUnusableHash) {

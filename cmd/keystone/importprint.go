@@ -7,13 +7,14 @@ import (
 	"strings"
 
 	"github.com/jedib0t/go-pretty/v6/table"
+	wrapping "github.com/jedib0t/go-pretty/v6/text"
 
 	"github.com/keystone-auth/keystone/importer"
 	"github.com/keystone-auth/keystone/secret"
 )
 
-// shownNotes is how many single rows a person wants to read of on a terminal.
-const shownNotes = 20
+// shownReasons is how many of them a person wants to read on a terminal.
+const shownReasons = 20
 
 func printPlan(out io.Writer, where string, plan []importer.PlannedTable) {
 	fmt.Fprintf(out, "From %s:\n", where)
@@ -23,7 +24,9 @@ func printPlan(out io.Writer, where string, plan []importer.PlannedTable) {
 	t.AppendHeader(table.Row{"table", "there", "rows", "used", "ignored", "missing"})
 	const width = 40
 	t.SetColumnConfigs([]table.ColumnConfig{
-		{Number: 4, WidthMax: width}, {Number: 5, WidthMax: width}, {Number: 6, WidthMax: width},
+		{Number: 4, WidthMax: width, WidthMaxEnforcer: wrapping.WrapSoft},
+		{Number: 5, WidthMax: width, WidthMaxEnforcer: wrapping.WrapSoft},
+		{Number: 6, WidthMax: width, WidthMaxEnforcer: wrapping.WrapSoft},
 	})
 	for _, p := range plan {
 		rows := any(p.Rows)
@@ -61,27 +64,25 @@ func printImport(out io.Writer, r *importer.Report, file string) {
 	summary(out, r)
 }
 
-// printNotes shows the first rows that were refused or changed, and how many there are for each reason.
+// printNotes says what there is to say about rows: each reason once, with how many they are and one of them.
 func printNotes(out io.Writer, r *importer.Report, file string) {
-	if len(r.Notes) == 0 {
+	if len(r.Reasons) == 0 {
 		return
 	}
 	t := table.NewWriter()
 	t.SetStyle(table.StyleLight)
 	t.SetOutputMirror(out)
-	t.AppendHeader(table.Row{"", "id", "outcome", "field", "reason"})
-	t.SetColumnConfigs([]table.ColumnConfig{{Number: 5, WidthMax: 80}})
-	for _, n := range r.Notes[:min(len(r.Notes), shownNotes)] {
-		t.AppendRow(table.Row{n.Kind, n.ID, n.Outcome, n.Field, n.Reason})
+	t.AppendHeader(table.Row{"", "outcome", "field", "reason", "rows", "such as"})
+	t.SetColumnConfigs([]table.ColumnConfig{{Number: 4, WidthMax: 70, WidthMaxEnforcer: wrapping.WrapSoft}})
+	for _, n := range r.Reasons[:min(len(r.Reasons), shownReasons)] {
+		t.AppendRow(table.Row{n.Kind, n.Outcome, n.Field, n.Reason, n.Rows, n.First})
 	}
 	t.Render()
-	if rest := len(r.Notes) + r.NotesLeftOut - shownNotes; rest > 0 {
-		where := "--report FILE keeps them all"
-		if file != "" {
-			where = "see " + file
-		}
-		fmt.Fprintf(out, "And %d more: %s.\n", rest, where)
+	where := "--report FILE takes the note on each row."
+	if file != "" {
+		where = "The note on each row is in " + file + "."
 	}
+	fmt.Fprintln(out, where)
 }
 
 // formAtSource says which form the hash of a user's password has at the source.

@@ -180,22 +180,12 @@ func TestOldRefreshTokensOverNodes(t *testing.T) {
 	})
 	alice := importUser(t, c.Nodes[0], "alice", imported["bcrypt"])
 	var tokens []string
-	batch := struct{ Sessions []iam.LegacySession }{}
+	batch := &fsm.ImportBatch{Source: "old", Cursor: "1", OnConflict: iam.ConflictSkip}
 	for range 4 {
 		raw, row := oldRefresh(t, alice, time.Duration(len(tokens)+1)*24*time.Hour)
 		tokens, batch.Sessions = append(tokens, raw), append(batch.Sessions, row)
 	}
-	c.WaitAgreed()
-	for _, n := range c.Nodes {
-		if _, err := n.Running().Store().Update(func(tx *store.Tx) error {
-			for _, row := range batch.Sessions {
-				tx.PutLegacySession(row)
-			}
-			return nil
-		}); err != nil {
-			t.Fatal(err)
-		}
-	}
+	propose(t, c.Nodes[0], batch)
 
 	for _, raw := range tokens[:2] {
 		var won api.TokenResponse
