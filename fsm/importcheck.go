@@ -149,7 +149,7 @@ func checkImportedClient(r ImportedClient) error {
 	if err := c.Check(); err != nil {
 		return err
 	}
-	if c.Type == iam.Confidential {
+	if c.Type == iam.Confidential && !(len(c.SecretDigest) == sha256.Size && c.SecretHash == "" && len(r.Hash) == sha256.Size) {
 		if err := checkImportedHash("client_secret_hash", c.SecretHash, r.Hash); err != nil {
 			return err
 		}

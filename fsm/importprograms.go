@@ -310,7 +310,7 @@ func (b *importing) mergedClient(row ImportedClient, old iam.Client, exists bool
 // Keystone made stays: programs present it already.
 func (b *importing) keepSecret(c *iam.Client, old iam.Client, changed bool) {
 	switch {
-	case !changed || c.SecretHash == old.SecretHash:
+	case !changed || c.SecretHash == old.SecretHash && bytes.Equal(c.SecretDigest, old.SecretDigest):
 	case old.SecretDigest != nil:
 		b.note("client_secret_hash", "a secret was made here and stays")
 	case c.SecretHash == iam.UnusableHash:

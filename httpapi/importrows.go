@@ -119,7 +119,10 @@ func (in *importIn) client(id iam.ID, c api.ImportClient) fsm.ImportedClient {
 	if len(c.AllowedIPs) == 0 {
 		out.Client.AllowedIPs = nil
 	}
-	if out.Client.Type == iam.Confidential {
+	if _, digest := iam.ParseSecretForm(c.SecretHash); out.Client.Type == iam.Confidential && digest != nil {
+		sum := sha256.Sum256([]byte(c.SecretHash))
+		out.Client.SecretDigest, out.Hash = digest, sum[:] // a secret that another cluster made
+	} else if out.Client.Type == iam.Confidential {
 		out.Client.SecretHash, out.Hash = in.hash(iam.ImportClient, id, "client_secret_hash", c.SecretHash)
 	}
 	return out

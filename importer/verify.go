@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"iter"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/keystone-auth/keystone/api"
@@ -321,11 +320,15 @@ func byName[S, T any](v *verifier, kind iam.ImportKind, source iter.Seq2[sourced
 
 // sameNames compares names of what a row holds, of which the source may have some twice and in any order.
 func (v *verifier) sameNames(theirs []string, ours []iam.ID) bool {
-	mine := make([]string, len(ours))
-	for i, id := range ours {
-		mine[i] = v.names[id]
+	return slices.Equal(distinctNames(theirs), distinctNames(v.namesOf(ours)))
+}
+
+func (v *verifier) namesOf(ids []iam.ID) []string {
+	names := make([]string, len(ids))
+	for i, id := range ids {
+		names[i] = v.names[id]
 	}
-	return slices.Equal(distinctNames(theirs), distinctNames(mine))
+	return names
 }
 
 func distinctNames(names []string) []string {
@@ -335,4 +338,4 @@ func distinctNames(names []string) []string {
 }
 
 // sameName compares a username or an e-mail address, in which letter case means nothing.
-func sameName(a, b string) bool { return iam.Fold(strings.TrimSpace(a)) == iam.Fold(b) }
+func sameName(a, b string) bool { return iam.Fold(a) == iam.Fold(b) }

@@ -13,17 +13,39 @@ import (
 )
 
 func (v *verifier) scope(s *api.ImportScope, here *iam.Scope) (f findings) {
-	f.differ("description", s.Description != here.Description)
-	f.differ("resource", s.Resource != here.Resource)
-	v.stamps(&f, s.CreatedAt, s.UpdatedAt, here.CreatedAt, here.UpdatedAt)
+	adopted := v.adopted(iam.ImportScope, s.ID, here.ID)
+	f.differ("description", s.Description != here.Description && !(adopted && s.Description == ""))
+	f.differ("resource", s.Resource != here.Resource && !(adopted && s.Resource == ""))
+	v.stamps(&f, createdUnless(adopted, s.CreatedAt), s.UpdatedAt, here.CreatedAt, here.UpdatedAt)
 	return f
 }
 
 func (v *verifier) role(s *api.ImportRole, here *iam.Role) (f findings) {
-	f.differ("description", s.Description != here.Description)
-	f.differ("scopes", !v.sameNames(s.Scopes, here.Scopes))
-	v.stamps(&f, s.CreatedAt, s.UpdatedAt, here.CreatedAt, here.UpdatedAt)
+	adopted := v.adopted(iam.ImportRole, s.ID, here.ID)
+	f.differ("description", s.Description != here.Description && !(adopted && s.Description == ""))
+	scopes := s.Scopes
+	if adopted { // it keeps what Keystone needs it to have
+		scopes = append(v.namesOf(here.Scopes), scopes...)
+	}
+	f.differ("scopes", !v.sameNames(scopes, here.Scopes))
+	v.stamps(&f, createdUnless(adopted, s.CreatedAt), s.UpdatedAt, here.CreatedAt, here.UpdatedAt)
 	return f
+}
+
+// adopted tells whether the scope or role was in the cluster before the import, which then changed no more of it than
+// it had to.
+func (v *verifier) adopted(kind iam.ImportKind, there string, here iam.ID) bool {
+	id, _ := iam.ParseID(there)
+	record, _ := v.now.Imported(kind, id)
+	return !v.o.Strict && (record.Adopted || id != here)
+}
+
+// createdUnless leaves it to the cluster when a row was made that was adopted.
+func createdUnless(adopted bool, created time.Time) time.Time {
+	if adopted {
+		return time.Time{}
+	}
+	return created
 }
 
 func (v *verifier) user(s *api.ImportUser, here *iam.User) (f findings) {
@@ -83,8 +105,7 @@ func parameters(hash string) string {
 
 func (v *verifier) client(s *api.ImportClient, here *iam.Client) (f findings) {
 	f.differ("client_id", s.ClientID != here.ClientID)
-	hash, digest := iam.ParseSecretForm(s.SecretHash)
-	f.differ("client_secret_hash", hash != here.SecretHash || !bytes.Equal(digest, here.SecretDigest))
+	v.secret(&f, s, here)
 	f.differ("name", s.Name != here.Name)
 	f.differ("description", s.Description != here.Description)
 	f.differ("client_type", s.Type != string(here.Type))
@@ -110,6 +131,19 @@ func (v *verifier) client(s *api.ImportClient, here *iam.Client) (f findings) {
 	return f
 }
 
+// secret compares what is kept of a client's secret, if it can keep one.
+func (v *verifier) secret(f *findings, s *api.ImportClient, here *iam.Client) {
+	hash, digest := iam.ParseSecretForm(s.SecretHash)
+	switch {
+	case here.Type == iam.Public:
+	case hash == here.SecretHash && bytes.Equal(digest, here.SecretDigest):
+	case here.SecretHash == iam.UnusableHash:
+		f.mustReset = true
+	default:
+		f.differ("client_secret_hash", true)
+	}
+}
+
 // moves compares a time that a cluster which is in use moves on by itself.
 func (v *verifier) moves(f *findings, field string, there time.Time, here iam.Time) {
 	if here > iam.TimeOf(there) && !v.o.Strict {
@@ -129,12 +163,14 @@ func (v *verifier) stamps(f *findings, created, updated time.Time, createdHere, 
 	}
 }
 
-// networks are address ranges in one order and spelling.
+// networks are address ranges in one order and spelling. A lone address is the range that holds it alone.
 func networks(all []string) []string {
 	out := make([]string, 0, len(all))
 	for _, text := range all {
 		if prefix, err := netip.ParsePrefix(text); err == nil {
 			text = prefix.String()
+		} else if address, err := netip.ParseAddr(text); err == nil {
+			text = netip.PrefixFrom(address, address.BitLen()).String()
 		}
 		out = append(out, text)
 	}
