@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/jackc/pglogrepl"
@@ -148,6 +149,22 @@ func (s *Source) Sync(ctx context.Context, o SyncOptions) error {
 	if o.Publication == "" {
 		o.Publication = DefaultPublication
 	}
+	// They come from those who follow and from those who guard.
+	var one sync.Mutex
+	if say := o.Say; say != nil {
+		o.Say = func(text string) {
+			one.Lock()
+			defer one.Unlock()
+			say(text)
+		}
+	}
+	if status := o.Status; status != nil {
+		o.Status = func(s SyncStatus) {
+			one.Lock()
+			defer one.Unlock()
+			status(s)
+		}
+	}
 	y := &syncer{
 		source: s, o: o, retry: map[rowKey]bool{},
 		send: &sender{o: o.Options, report: &Report{}, waits: min(o.Patience, atFirst)},
@@ -158,6 +175,7 @@ func (s *Source) Sync(ctx context.Context, o SyncOptions) error {
 		err = y.run(ctx)
 	}
 	y.read.disconnect(ctx)
+	y.tell()
 	if ctx.Err() != nil {
 		return nil //nolint:nilerr // what the end of the context broke off goes on from there
 	}

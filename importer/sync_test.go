@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 
 	"github.com/keystone-auth/keystone/importer"
 	"github.com/keystone-auth/keystone/importer/fill"
@@ -148,6 +150,7 @@ func TestSyncFollows(t *testing.T) {
 		t.Errorf("%+v", first)
 	}
 	execute(t, database, writes...)
+	o.Batch = 3 // names change hands between rows of several requests
 	second := caughtUp(t, database, o)
 	same(t, database, c)
 	if second.Refused != 0 || second.Created != 3 || second.Transactions == 0 || second.Unchanged > 100 {
@@ -155,5 +158,232 @@ func TestSyncFollows(t *testing.T) {
 	}
 	if third := caughtUp(t, database, o); third.Created+third.Updated+third.Unchanged+third.Deleted != 0 {
 		t.Errorf("nothing has changed, and it did %+v", third)
+	}
+
+	// An import begins anew after a sync, and the next sync knows that it did.
+	o.Batch = 500
+	execute(t, database, newUser(3), "DELETE FROM users WHERE username = 'new1'")
+	if _, err := open(t, database).Import(t.Context(), o.Options); err != nil {
+		t.Fatal(err)
+	}
+	fourth := caughtUp(t, database, o)
+	same(t, database, c)
+	if fourth.Created != 0 || fourth.Deleted != 1 {
+		t.Errorf("%+v", fourth)
+	}
+	for range 2 {
+		if _, _, err := open(t, database).DropSync(t.Context(), importer.SlotName("old"), importer.DefaultPublication); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := number(t, database, "SELECT (SELECT count(*) FROM pg_replication_slots WHERE slot_name = 'keystone_old') + (SELECT count(*) FROM pg_publication)"); n != 0 {
+		t.Errorf("%d of slot and publication are left", n)
+	}
+}
+
+func number(t *testing.T, database, sql string) (n int64) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(context.Background()) }()
+	if err := conn.QueryRow(t.Context(), sql).Scan(&n); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// TestSyncSurvives: the sync, the leader and the database end in the middle of a stream of changes, and a transaction comes
+// that is larger than a request. In the end both sides are the same.
+func TestSyncSurvives(t *testing.T) {
+	server := testpostgres.New(t)
+	database := server.Database(t)
+	some(t, database, 2000)
+	c := testcluster.Start(t, 3)
+	o := syncing(t, c.Nodes...)
+	o.Batch = 100
+	if _, err := open(t, database).Import(t.Context(), o.Options); err != nil {
+		t.Fatal(err)
+	}
+
+	// Somebody works at the source all the time, and comes back when it was down.
+	ctx, enough := context.WithCancel(t.Context())
+	var work sync.WaitGroup
+	work.Go(func() {
+		for n := 100; ctx.Err() == nil; n++ {
+			_ = attempt(ctx, database, newUser(n), fmt.Sprintf("UPDATE users SET first_name = 'number %d' WHERE username < 'person00000%02d'", n, n%100),
+				fmt.Sprintf("DELETE FROM users WHERE username = 'new%d'", n-10),
+				fmt.Sprintf("BEGIN; DELETE FROM user_roles WHERE user_id = '00000000-0000-4000-8000-%012d'; INSERT INTO user_roles SELECT '00000000-0000-4000-8000-%012d', id FROM roles ORDER BY random() LIMIT 2; COMMIT", n, n))
+		}
+	})
+
+	// It is killed in the middle of the copy, and in the middle of the log: what it knows is lost.
+	for range 2 {
+		abandoned(t, database, o)
+	}
+	stop := background(t, database, o)
+	execute(t, database, "BEGIN; UPDATE users SET bio = 'all of them', updated_at = now(); DELETE FROM users WHERE username LIKE 'person00000_7'; COMMIT")
+	leader := c.Leader()
+	leader.Stop()
+	execute(t, database, "UPDATE users SET last_name = 'while the leader was away'")
+	leader.Start()
+	server.Kill()
+	server.Start(t)
+	execute(t, database, "BEGIN; UPDATE users SET display_name = 'never'; ROLLBACK", "UPDATE users SET display_name = 'after the crash'")
+	enough()
+	work.Wait()
+	eventually(t, database, c.Nodes[0])
+	if err := stop(); err != nil {
+		t.Errorf("a sync that is stopped returned %v", err)
+	}
+	c.WaitReady()
+	execute(t, database, writes[0], "DELETE FROM users WHERE username LIKE 'person00001%'")
+	last := caughtUp(t, database, o)
+	same(t, database, c)
+	if last.Created != 1 || last.Deleted == 0 || last.Refused != 0 {
+		t.Errorf("%+v", last)
+	}
+}
+
+// abandoned runs a sync that never comes back from telling of its third batch, as after a kill.
+func abandoned(t *testing.T, database string, o importer.SyncOptions) {
+	t.Helper()
+	frozen, gone := make(chan struct{}), make(chan struct{})
+	t.Cleanup(func() { close(gone) })
+	o.UntilIdle = false
+	var once sync.Once
+	o.Status = func(s importer.SyncStatus) {
+		if s.Created+s.Updated+s.Unchanged > 300 {
+			once.Do(func() { close(frozen) })
+			<-gone
+		}
+	}
+	source := open(t, database)
+	ctx, abandon := context.WithCancel(t.Context())
+	go func() { _ = source.Sync(ctx, o) }()
+	<-frozen
+	abandon()
+}
+
+// attempt is execute for a source that may be away.
+func attempt(ctx context.Context, database string, statements ...string) error {
+	conn, err := pgx.Connect(ctx, database)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close(context.Background()) }()
+	for _, sql := range statements {
+		if _, err := conn.Exec(ctx, sql); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// TestSyncGuardsTheDisk: when the source must keep too much of its log, the slot goes. The next sync reads everything anew.
+func TestSyncGuardsTheDisk(t *testing.T) {
+	database := testpostgres.Database(t)
+	some(t, database, 200)
+	c := testcluster.Start(t, 1)
+	o := syncing(t, c.Nodes[0])
+	caughtUp(t, database, o)
+
+	// As long as a transaction is open, the log from its beginning on is needed.
+	open1, err := pgx.Connect(t.Context(), database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = open1.Close(context.Background()) }()
+	if _, err := open1.Exec(t.Context(), "BEGIN; UPDATE users SET bio = 'not yet' WHERE username = 'person0000001'"); err != nil {
+		t.Fatal(err)
+	}
+	execute(t, database, "CREATE TABLE other AS SELECT repeat('x', 1000) AS filler FROM generate_series(1, 20000)")
+	small := o
+	small.MaxSlotBytes, small.UntilIdle = 4<<20, false
+	err = open(t, database).Sync(t.Context(), small)
+	if err == nil || !strings.Contains(err.Error(), "dropped its slot") || !strings.Contains(err.Error(), "--max-slot-bytes allows 4.0 MiB") {
+		t.Fatalf("the sync ended with %v", err)
+	}
+	if n := number(t, database, "SELECT count(*) FROM pg_replication_slots WHERE slot_name = 'keystone_old'"); n != 0 {
+		t.Error("the slot is there still")
+	}
+	if _, err := open1.Exec(t.Context(), "COMMIT"); err != nil {
+		t.Fatal(err)
+	}
+	execute(t, database, newUser(1), "DELETE FROM users WHERE username = 'person0000002'")
+	if last := caughtUp(t, database, o); last.Created != 1 || last.Deleted != 1 {
+		t.Errorf("%+v", last)
+	}
+	same(t, database, c)
+}
+
+// TestSyncMistakes: what looks like a mistake at the source deletes nothing here.
+func TestSyncMistakes(t *testing.T) {
+	database := testpostgres.Database(t)
+	some(t, database, 300)
+	c := testcluster.Start(t, 1)
+	o := syncing(t, c.Nodes[0])
+	caughtUp(t, database, o)
+	before := len(imported(t, c.Nodes[0]))
+	execute(t, database, "TRUNCATE user_roles, users CASCADE")
+	source := open(t, database)
+	if err := source.Sync(t.Context(), o); err == nil || !strings.Contains(err.Error(), "emptied by TRUNCATE") {
+		t.Errorf("after TRUNCATE the sync ended with %v", err)
+	}
+	if _, _, err := source.DropSync(t.Context(), importer.SlotName("old"), importer.DefaultPublication); err != nil {
+		t.Fatal(err)
+	}
+	for _, method := range []string{importer.SyncLogical, importer.SyncPolling} {
+		o.Method = method
+		if err := source.Sync(t.Context(), o); err == nil || !strings.Contains(err.Error(), "300 of 300 rows that came from users are not there any more") {
+			t.Errorf("%s: with an empty table the sync ended with %v", method, err)
+		}
+	}
+	if after := len(imported(t, c.Nodes[0])); after != before {
+		t.Errorf("of %d users, %d are left", before, after)
+	}
+	o.MostDeleted = 300
+	caughtUp(t, database, o)
+	same(t, database, c)
+}
+
+// TestSyncPolls: without the right to replicate, the same changes come, and more slowly.
+func TestSyncPolls(t *testing.T) {
+	database := testpostgres.Database(t)
+	some(t, database, 500)
+	execute(t, database, "CREATE ROLE poor LOGIN; GRANT SELECT ON ALL TABLES IN SCHEMA public TO poor")
+	t.Cleanup(func() { _ = attempt(context.Background(), database, "DROP OWNED BY poor; DROP ROLE poor") })
+	c := testcluster.Start(t, 1)
+	var mu sync.Mutex
+	var said []string
+	o := syncing(t, c.Nodes[0])
+	o.Method = importer.SyncAuto
+	o.Say = func(text string) {
+		mu.Lock()
+		defer mu.Unlock()
+		said = append(said, text)
+	}
+	poor := strings.Replace(database, "user=keystone", "user=poor", 1)
+	caughtUp(t, poor, o)
+	same(t, database, c)
+	if text := strings.Join(said, " "); !strings.Contains(text, "Following by updated_at") || !strings.Contains(text, "ALTER ROLE \"poor\" REPLICATION") {
+		t.Errorf("it says %s", text)
+	}
+	o.Method = importer.SyncLogical
+	if err := open(t, poor).Sync(t.Context(), o); err == nil || !strings.Contains(err.Error(), "cannot be followed by logical replication") {
+		t.Errorf("logical replication without the right ended with %v", err)
+	}
+	o.Method = importer.SyncAuto
+	stop := background(t, poor, o)
+	execute(t, database, writes...)
+	eventually(t, database, c.Nodes[0])
+	execute(t, database, newUser(7), "DELETE FROM users WHERE username = 'new2'")
+	eventually(t, database, c.Nodes[0])
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+	if n := number(t, database, "SELECT (SELECT count(*) FROM pg_replication_slots WHERE database = current_database()) + (SELECT count(*) FROM pg_publication)"); n != 0 {
+		t.Errorf("%d slots and publications were made", n)
 	}
 }
