@@ -69,8 +69,9 @@ type syncer struct {
 	kept   syncPlace // as the cluster has it
 	part   int       // of requests, so that no two have the same cursor
 	retry  map[rowKey]bool
-	stream *stream   // nil before the copy is done, and while the source is away
-	worked time.Time // when the source has answered last
+	held   map[api.ImportDeleted]bool // roles and scopes that many held when they were to be deleted
+	stream *stream                    // nil before the copy is done, and while the source is away
+	worked time.Time                  // when the source has answered last
 	status statusBoard
 	seen   *seen // when polling
 }
@@ -166,7 +167,7 @@ func (s *Source) Sync(ctx context.Context, o SyncOptions) error {
 		}
 	}
 	y := &syncer{
-		source: s, o: o, retry: map[rowKey]bool{},
+		source: s, o: o, retry: map[rowKey]bool{}, held: map[api.ImportDeleted]bool{},
 		send: &sender{o: o.Options, report: &Report{}, waits: min(o.Patience, atFirst)},
 		read: &reader{source: s, sessions: o.Sessions, rows: o.Batch, patience: o.Patience, say: o.Say},
 	}
@@ -246,8 +247,10 @@ func (y *syncer) slot(ctx context.Context, conn *pgx.Conn, republished bool) (fr
 	if is.exists && !is.ours {
 		return "", fmt.Errorf("there is a replication slot %s that is not one of keystone sync: name another one with --slot", y.o.Slot)
 	}
-	if is.exists && (republished || is.endangered(y.o.MaxSlotBytes) != "") {
-		// It knows nothing of what was published since, or keeps more of the log than it may.
+	if why := is.endangered(y.o.MaxSlotBytes); is.exists && why != "" {
+		return "", y.giveUp(ctx, &slotError{why})
+	}
+	if is.exists && republished { // it knows nothing of what was published since
 		if _, err := y.source.dropSlot(ctx, y.o.Slot); err != nil {
 			return "", err
 		}
@@ -255,7 +258,7 @@ func (y *syncer) slot(ctx context.Context, conn *pgx.Conn, republished bool) (fr
 	}
 	if !is.exists {
 		y.o.Say("Making the replication slot " + y.o.Slot + ", which waits for the transactions that run at the source.")
-		if err := createSlot(ctx, conn, y.o.Slot); err != nil {
+		if err := y.makeSlot(ctx, conn); err != nil {
 			return "", err
 		}
 		if is, err = slotOf(ctx, conn, y.o.Slot); err != nil {
@@ -279,36 +282,55 @@ func (y *syncer) slot(ctx context.Context, conn *pgx.Conn, republished bool) (fr
 	return fresh, nil
 }
 
-// logical follows the slot, and guards the disk of the source meanwhile.
-func (y *syncer) logical(ctx context.Context, fresh string) error {
-	y.o.Say(fmt.Sprintf("Following by logical replication: slot %s, publication %s.", y.o.Slot, y.o.Publication))
-	y.status.set(func(s *SyncStatus) { s.Method, s.Phase, s.LSN = SyncLogical, following, y.kept.lsn.String() })
+// makeSlot makes the slot. The source keeps its log from the first moment on, so that is guarded as well.
+func (y *syncer) makeSlot(ctx context.Context, conn *pgx.Conn) error {
+	return y.guarded(ctx, func(ctx context.Context) error { return createSlot(ctx, conn, y.o.Slot) })
+}
+
+// guarded does something while the disk of the source is guarded.
+func (y *syncer) guarded(ctx context.Context, do func(context.Context) error) error {
 	done := errors.New("done")
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.Go(func() error {
-		if fresh != "" {
-			y.o.Say("Reading all of the source once: " + fresh + ".")
-			if err := y.copy(groupCtx); err != nil {
-				return err
-			}
-		}
-		if err := y.follow(groupCtx); err != nil {
+		if err := do(groupCtx); err != nil {
 			return err
 		}
 		return done // ends the guard
 	})
 	group.Go(func() error { return y.guard(groupCtx) })
 	err := group.Wait()
-	var full *slotError
-	switch {
-	case errors.Is(err, done):
+	if errors.Is(err, done) {
 		return nil
-	case errors.As(err, &full):
-		dropCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*dropWithin)
-		defer cancel()
-		if _, failed := y.source.dropSlot(dropCtx, y.o.Slot); failed != nil {
-			return fmt.Errorf("%w; and the slot was not dropped, do it by hand: %w", err, failed)
+	}
+	return err
+}
+
+// giveUp drops the slot for the sake of the source's disk.
+func (y *syncer) giveUp(ctx context.Context, why error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*dropWithin)
+	defer cancel()
+	if _, failed := y.source.dropSlot(ctx, y.o.Slot); failed != nil {
+		return fmt.Errorf("%w; and the slot could not be dropped, do it by hand: %w", why, failed)
+	}
+	return why
+}
+
+// logical follows the slot, and guards the disk of the source meanwhile.
+func (y *syncer) logical(ctx context.Context, fresh string) error {
+	y.o.Say(fmt.Sprintf("Following by logical replication: slot %s, publication %s.", y.o.Slot, y.o.Publication))
+	y.status.set(func(s *SyncStatus) { s.Method, s.Phase, s.LSN = SyncLogical, following, y.kept.lsn.String() })
+	err := y.guarded(ctx, func(ctx context.Context) error {
+		if fresh != "" {
+			y.o.Say("Reading all of the source once: " + fresh + ".")
+			if err := y.copy(ctx); err != nil {
+				return err
+			}
 		}
+		return y.follow(ctx)
+	})
+	var full *slotError
+	if errors.As(err, &full) {
+		return y.giveUp(ctx, err)
 	}
 	return err
 }

@@ -2,7 +2,9 @@ package importer
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 
@@ -50,7 +52,7 @@ func (y *syncer) everything(ctx context.Context, from position) error {
 					y.kept.copied = at
 				}
 			}
-			more, err := y.ship(groupCtx, b, y.keysOf(&b.request), api.ConflictSkip)
+			more, err := y.ship(groupCtx, b, y.keysOf(&b.request), api.ConflictSkip, true)
 			if err != nil {
 				return err
 			}
@@ -61,10 +63,64 @@ func (y *syncer) everything(ctx context.Context, from position) error {
 	if err := group.Wait(); err != nil {
 		return err
 	}
-	if len(waits) == 0 {
-		return nil
+	return y.read.steadily(ctx, func(conn *pgx.Conn) error {
+		if err := y.settle(ctx, conn, waits); err != nil {
+			return err
+		}
+		return y.deleteHeld(ctx, conn)
+	})
+}
+
+// deleteHeld deletes roles and scopes that could not be deleted while many held them, now that these have come as well.
+// One whose name the source has again, under another id, has been taken over by that, and stays.
+func (y *syncer) deleteHeld(ctx context.Context, conn *pgx.Conn) error {
+	held := y.held
+	y.held = nil // what is refused now is told
+	defer func() { y.held = map[api.ImportDeleted]bool{} }()
+	p := &parcel{y: y}
+	for _, s := range []*shape{rolesShape, scopesShape} {
+		for one := range held {
+			if one.Kind != s.kind {
+				continue
+			}
+			again, err := y.namedAgain(ctx, conn, s, one.ID)
+			if err != nil {
+				return err
+			}
+			if again {
+				continue
+			}
+			if err := p.delete(ctx, s, one.ID); err != nil {
+				return err
+			}
+		}
 	}
-	return y.read.steadily(ctx, func(conn *pgx.Conn) error { return y.settle(ctx, conn, waits) })
+	return p.flush(ctx)
+}
+
+// namedAgain tells whether the source has a row of the name that a row has in the cluster.
+func (y *syncer) namedAgain(ctx context.Context, conn *pgx.Conn, s *shape, id string) (again bool, err error) {
+	name := ""
+	err = y.send.steadily(ctx, func(ctx context.Context, c *client.Client) error {
+		if s == rolesShape {
+			role, err := c.Role(ctx, id)
+			name = role.Name
+			return err
+		}
+		scope, err := c.Scope(ctx, id)
+		name = scope.Name
+		return err
+	})
+	var refused *client.Error
+	if errors.As(err, &refused) && refused.Status == http.StatusNotFound {
+		return false, nil // it has another id here
+	}
+	if err != nil {
+		return false, &clusterError{y.send.refusal(err)}
+	}
+	t := y.source.tables[s]
+	err = conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM "+t.sql()+" WHERE "+t.column("name")+"::text = $1)", name).Scan(&again)
+	return again, err
 }
 
 // keysOf are the rows of a request whose ids the source writes as the cluster does. Another one is not tried again.

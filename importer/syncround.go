@@ -268,7 +268,10 @@ func (y *syncer) apply(ctx context.Context, conn *pgx.Conn, rows []rowKey) error
 			}
 		}
 	}
-	return p.end(ctx, conn)
+	if err := p.end(ctx, conn); err != nil {
+		return err
+	}
+	return y.deleteHeld(ctx, conn)
 }
 
 // parcel fills requests with rows. As long as there is more to come, a row whose name is another's waits for the end:
@@ -329,7 +332,7 @@ func (p *parcel) flush(ctx context.Context) error {
 	if p.single {
 		onConflict = p.y.o.OnConflict
 	}
-	waits, err := p.y.ship(ctx, &p.b, p.keys, onConflict)
+	waits, err := p.y.ship(ctx, &p.b, p.keys, onConflict, !p.single)
 	p.b, p.keys = batch{}, nil
 	p.waits = append(p.waits, waits...)
 	return err
@@ -391,8 +394,9 @@ func (y *syncer) remember(refused []rowKey) {
 	}
 }
 
-// ship has a batch kept and returns the rows that were refused because of others.
-func (y *syncer) ship(ctx context.Context, b *batch, keys map[string]rowKey, onConflict string) (waits []rowKey, err error) {
+// ship has a batch kept and returns the rows that were refused because of others. Where these are on hold, they come once
+// more, and what is to be said of them is said then.
+func (y *syncer) ship(ctx context.Context, b *batch, keys map[string]rowKey, onConflict string, hold bool) (waits []rowKey, err error) {
 	news := y.seen.sift(&b.request)
 	y.count(api.ImportResponse{}, b.refused)
 	for _, n := range b.notes {
@@ -407,14 +411,22 @@ func (y *syncer) ship(ctx context.Context, b *batch, keys map[string]rowKey, onC
 	if err != nil {
 		return nil, err
 	}
+	later := 0 // rows that were refused for now
+	defer func() { y.status.set(func(s *SyncStatus) { s.Refused -= int64(later) }) }()
 	for _, n := range answer.Notes {
+		if y.held != nil && slices.Contains(b.request.Deleted, api.ImportDeleted{Kind: n.Kind, ID: n.ID}) && n.Outcome == api.ImportRefused && (n.Kind == rolesShape.kind || n.Kind == scopesShape.kind) {
+			y.held[api.ImportDeleted{Kind: n.Kind, ID: n.ID}] = true
+			later++
+			continue // which is decided when those who hold it have come
+		}
 		if n.Outcome == api.ImportRefused {
 			delete(news, seenKey{n.Kind, n.ID})
 		}
 		if key, known := keys[n.Kind+" "+n.ID]; known && conflicting(n) {
 			waits = append(waits, key)
-			if y.retry[key] {
-				continue // which was said when it came
+			if y.retry[key] || hold {
+				later++
+				continue // which was said when it came, or is when it is decided
 			}
 		}
 		if err := y.note(n); err != nil {
