@@ -88,6 +88,8 @@ func (f *stream) run(ctx context.Context) error {
 	for {
 		_, _, received := f.changes.waiting()
 		hurry := f.wanted.Load() > uint64(received)
+		// A source that is asked where it is answers at once; it must have time for its log between two answers.
+		hurry = hurry && time.Since(told) > streamTick
 		if now := f.kept.Load(); hurry || now != kept || time.Since(told) > streamSign {
 			if err := f.sign(ctx, pglogrepl.LSN(now), hurry); err != nil {
 				return err
