@@ -158,6 +158,6 @@ func parseSnapshot(text string, lsn pglogrepl.LSN) (s snapshot, ok bool) {
 // shows tells whether the snapshot shows what the transaction has done. Its commit is in the log a moment before others
 // see what it did, so that its place there does not tell.
 func (s snapshot) shows(tx transaction) bool {
-	begunLater := int32(tx.xid-s.end) >= 0 //nolint:gosec // transaction ids are compared in a circle
+	begunLater := int32(tx.xid-s.end) >= 0 // ids are compared in a circle
 	return tx.commit < s.lsn && !begunLater && !s.running[tx.xid]
 }

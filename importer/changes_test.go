@@ -66,7 +66,7 @@ func TestTooManyChanges(t *testing.T) {
 		for i := range rows {
 			rows[i] = rowKey{usersShape, fmt.Sprint(n, "-", i)}
 		}
-		c.add(transaction{xid: uint32(n), commit: pglogrepl.LSN(10 * n), end: pglogrepl.LSN(10*n + 5)}, rows) //nolint:gosec // a small number
+		c.add(transaction{xid: uint32(n), commit: pglogrepl.LSN(10 * n), end: pglogrepl.LSN(10*n + 5)}, rows)
 	}
 	s, _ := parseSnapshot("2:2:", 1000)
 	if now := c.take(s); !now.everything || len(now.rows) != 0 || now.transactions != 2 || now.upTo != 20 {

@@ -70,7 +70,6 @@ type syncer struct {
 	part   int       // of requests, so that no two have the same cursor
 	retry  map[rowKey]bool
 	held   map[api.ImportDeleted]bool // roles and scopes that many held when they were to be deleted
-	stream *stream                    // nil before the copy is done, and while the source is away
 	worked time.Time                  // when the source has answered last
 	status statusBoard
 	seen   *seen // when polling

@@ -453,14 +453,6 @@ func conflicting(n api.ImportNote) bool {
 	return false
 }
 
-func shapeOfKind(kind string) *shape {
-	i := slices.IndexFunc(shapes, func(s *shape) bool { return s.kind == kind })
-	if i < 0 {
-		return nil
-	}
-	return shapes[i]
-}
-
 // present are those of the ids that there are rows of.
 func (y *syncer) present(ctx context.Context, conn *pgx.Conn, s *shape, ids []string) (map[string]bool, error) {
 	there := map[string]bool{}
