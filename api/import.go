@@ -155,3 +155,9 @@ type ImportState struct {
 	StartedAt time.Time `json:"started_at"`
 	UpdatedAt time.Time `json:"updated_at"`
 }
+
+// ImportedRows are ids of rows that an import has brought and that its source may delete.
+type ImportedRows struct {
+	IDs  []string `json:"ids"`
+	Next string   `json:"next,omitempty"` // for after, to go on; none at the end
+}

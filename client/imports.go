@@ -27,3 +27,14 @@ func (c *Client) ImportState(ctx context.Context, source string) (out api.Import
 func (c *Client) ForgetImport(ctx context.Context, source string) error {
 	return c.call(ctx, http.MethodDelete, importPath(source), nil, nil)
 }
+
+// ImportedRows returns ids of rows of a kind that the import of that name has brought, behind the one that
+// was next in the answer before.
+func (c *Client) ImportedRows(ctx context.Context, source, kind, after string) (out api.ImportedRows, err error) {
+	q := url.Values{"kind": {kind}}
+	if after != "" {
+		q.Set("after", after)
+	}
+	err = c.call(ctx, http.MethodGet, importPath(source)+"/rows?"+q.Encode(), nil, &out)
+	return out, err
+}

@@ -88,6 +88,8 @@ var apiDoc = map[string]string{
 	"ImportUser":                                 "ImportUser is a user of another system.",
 	"ImportUser.password_hash":                   "As it is there; one of an unknown form means that the password must be reset.",
 	"ImportUser.roles":                           "Names.",
+	"ImportedRows":                               "ImportedRows are ids of rows that an import has brought and that its source may delete.",
+	"ImportedRows.next":                          "For after, to go on; none at the end.",
 	"IntrospectRequest":                          "IntrospectRequest asks about a token (RFC 7662 §2.1).",
 	"IntrospectRequest.token_type_hint":          "Taken and not needed.",
 	"Introspection":                              "Introspection is what a token says (RFC 7662 §2.2). Of one that is not active only `active` is sent.",

@@ -13,6 +13,13 @@ var describedImports = map[string]described{
 	"GET /api/v1/admin/imports/{}": {
 		tag: "Import", summary: "Read how far an import has come", id: "importState", success: "The cursor, and the counts of all batches together.", inPath: "The name of the import.", fails: []iam.Code{iam.NotFound},
 	},
+	"GET /api/v1/admin/imports/{}/rows": {
+		tag: "Import", summary: "List what an import has brought", id: "importedRows", success: "Some of the ids, as the source has them.", inPath: "The name of the import.",
+		query: []queryParameter{
+			{"kind", "Of what kind.", object{{"type", "string"}, {"enum", []string{"scope", "role", "user", "client", "session"}}}},
+			{"after", "The member `next` of the answer before.", object{{"type", "string"}}},
+		}, fails: []iam.Code{iam.ValidationError},
+	},
 	"DELETE /api/v1/admin/imports/{}": {
 		tag: "Import", summary: "Let an import begin again", id: "forgetImport", success: "It may. Its rows stay, and are compared when they come again.", inPath: "The name of the import.", fails: []iam.Code{iam.NotFound, iam.ValidationError},
 	},

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"slices"
 
 	"github.com/keystone-auth/keystone/api"
 	"github.com/keystone-auth/keystone/fsm"
@@ -44,6 +45,30 @@ func (s *Server) importState(ctx context.Context, x *exchange, _ nothing) (api.I
 		Source: i.Source, Cursor: i.Cursor, Created: i.Created, Updated: i.Updated, Unchanged: i.Unchanged, Deleted: i.Deleted, Refused: i.Refused,
 		StartedAt: i.StartedAt.Std(), UpdatedAt: i.UpdatedAt.Std(),
 	}, err
+}
+
+// importedRows tells which rows an import has brought, for a source that has no list of what it has deleted.
+func (s *Server) importedRows(ctx context.Context, x *exchange, _ nothing) (api.ImportedRows, error) {
+	kind := iam.ImportKind(max(0, slices.Index(iam.ImportKinds[:], x.query("kind"))))
+	if kind == 0 {
+		return api.ImportedRows{}, iam.Invalid("kind", "must be scope, role, user, client or session")
+	}
+	var after iam.ID
+	if text := x.query("after"); text != "" {
+		var err error
+		if after, err = iam.ParseID(text); err != nil {
+			return api.ImportedRows{}, iam.Invalid("after", "must be the member next of an answer before")
+		}
+	}
+	ids, last, err := s.Login.ImportedRows(ctx, x.param("id"), kind, after)
+	answer := api.ImportedRows{IDs: make([]string, len(ids))}
+	for i, id := range ids {
+		answer.IDs[i] = id.String()
+	}
+	if !last.IsZero() {
+		answer.Next = last.String()
+	}
+	return answer, err
 }
 
 func (s *Server) forgetImport(ctx context.Context, x *exchange, _ nothing) (api.Message, error) {

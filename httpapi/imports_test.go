@@ -148,6 +148,20 @@ func TestImport(t *testing.T) {
 	if got := get[api.User](s.stack, fetch("/admin/users/carol").as(s.admin.AccessToken)); got.FirstName != "Caroline" || !s.logsIn("carol", password) {
 		t.Errorf("after a change carol is %+v", got)
 	}
+	rows := get[api.ImportedRows](s.stack, fetch("/admin/imports/old/rows?kind=user").as(s.admin.AccessToken))
+	if len(rows.IDs) != 3 || rows.IDs[0] != oldID(1) || rows.Next != "" {
+		t.Errorf("the import has brought %+v", rows)
+	}
+	rest := get[api.ImportedRows](s.stack, fetch("/admin/imports/old/rows?kind=user&after="+oldID(1)).as(s.admin.AccessToken))
+	others := get[api.ImportedRows](s.stack, fetch("/admin/imports/new/rows?kind=user").as(s.admin.AccessToken))
+	if len(rest.IDs) != 2 || len(others.IDs) != 0 {
+		t.Errorf("behind the first one are %+v, and of another import %+v", rest, others)
+	}
+	for _, query := range []string{"", "?kind=people", "?kind=user&after=x"} {
+		if a := s.do(s.operator, fetch("/admin/imports/old/rows"+query)); a.status != 422 && a.status != 400 {
+			t.Errorf("%q: %d", query, a.status)
+		}
+	}
 	state := get[api.ImportState](s.stack, fetch("/admin/imports/old").as(s.admin.AccessToken))
 	if state.Cursor != s.cursor || state.Created != 6 || state.StartedAt.IsZero() {
 		t.Errorf("the import is at %+v", state)

@@ -128,6 +128,7 @@ func adminRoutes() []route {
 		{method: "GET", path: base + "/admin/stats", handle: handle((*Server).stats), auth: bearer, permission: iam.ScopeAdminCluster, limit: limitAPI, noStore: true},
 		{method: "POST", path: base + "/admin/import", handle: handle((*Server).importBatch), auth: bearer, permission: iam.ScopeAdminImport, body: bodyJSON, noStore: true, idempotent: true, denies: true},
 		{method: "GET", path: base + "/admin/imports/{id}", handle: handle((*Server).importState), auth: bearer, permission: iam.ScopeAdminImport, limit: limitAPI, noStore: true},
+		{method: "GET", path: base + "/admin/imports/{id}/rows", handle: handle((*Server).importedRows), auth: bearer, permission: iam.ScopeAdminImport, noStore: true},
 		{method: "DELETE", path: base + "/admin/imports/{id}", handle: handle((*Server).forgetImport), auth: bearer, permission: iam.ScopeAdminImport, limit: limitAPI, noStore: true},
 
 		// What somebody may do.

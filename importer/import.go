@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -112,10 +113,11 @@ func (s *sender) begin(ctx context.Context) (from position, err error) {
 	if s.state, err = s.ask(ctx); err != nil || s.o.DryRun {
 		return from, err
 	}
-	if from, err = parsePosition(s.state.Cursor); err != nil && !s.o.Restart {
+	again := s.o.Restart || s.state.Cursor == ended || strings.HasPrefix(s.state.Cursor, syncCursor)
+	if from, err = parsePosition(s.state.Cursor); err != nil && !again {
 		return from, err
 	}
-	if s.state.Cursor != "" && (s.o.Restart || s.state.Cursor == ended) {
+	if s.state.Cursor != "" && again {
 		err = s.steadily(ctx, func(ctx context.Context, c *client.Client) error { return c.ForgetImport(ctx, s.o.Name) })
 		s.state = api.ImportState{}
 		return position{}, err

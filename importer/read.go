@@ -298,6 +298,11 @@ func (r *reader) rowsAfter(ctx context.Context, conn *pgx.Conn, t *table, after 
 		where, args = id+" > CAST($1::text AS "+t.kind("id")+")", append(args, after)
 	}
 	sql := fmt.Sprintf("SELECT %s FROM %s WHERE %s%s ORDER BY %s LIMIT %d", strings.Join(names, ", "), t.sql(), where, t.alive(), id, r.rows)
+	return r.collect(ctx, conn, t, sql, args...)
+}
+
+// collect reads the rows of a query for all columns of a table.
+func (r *reader) collect(ctx context.Context, conn *pgx.Conn, t *table, sql string, args ...any) ([]*row, error) {
 	rows, err := conn.Query(ctx, sql, args...)
 	if err != nil {
 		return nil, err

@@ -53,6 +53,30 @@ func (s *Service) ImportState(ctx context.Context, source string) (state iam.Imp
 	return state, err
 }
 
+// importedAtOnce bounds one answer.
+const importedAtOnce = 2000
+
+// ImportedRows returns ids of rows of a kind that an import has brought, after the given one, and the last one that was looked
+// at, or the zero id at the end.
+func (s *Service) ImportedRows(ctx context.Context, source string, kind iam.ImportKind, after iam.ID) (ids []iam.ID, last iam.ID, err error) {
+	if err := s.CatchUp(ctx); err != nil {
+		return nil, last, err
+	}
+	err = s.Store.View(func(r *store.Reader) error {
+		rows := r.ImportedRows(kind, after, importedAtOnce)
+		for i := range rows {
+			if rows[i].Source == source {
+				ids = append(ids, rows[i].ID)
+			}
+		}
+		if len(rows) == importedAtOnce {
+			last = rows[len(rows)-1].ID
+		}
+		return nil
+	})
+	return ids, last, err
+}
+
 // ForgetImport lets an import begin again.
 func (s *Service) ForgetImport(ctx context.Context, t Target) (uint64, error) {
 	res, err := s.Proposer.Propose(ctx, t.Origin, &fsm.ForgetImport{Source: t.Ref})

@@ -144,6 +144,17 @@ func (r *Reader) Imported(kind iam.ImportKind, id iam.ID) (iam.Imported, bool) {
 	return imported.get(r, importedKey(kind, id))
 }
 
+// ImportedRows returns up to most rows of a kind that imports have brought, after the given id, in the order of ids.
+func (r *Reader) ImportedRows(kind iam.ImportKind, after iam.ID, most int) []iam.Imported {
+	rows := imported.page(r, importedKey(kind, after), most)
+	for i := range rows {
+		if rows[i].Kind != kind {
+			return rows[:i]
+		}
+	}
+	return rows
+}
+
 // Revocation returns what was taken away under that kind and subject.
 func (r *Reader) Revocation(kind iam.RevocationKind, subject string) (iam.Revocation, bool) {
 	return revocations.get(r, revocationKey(kind, subject))

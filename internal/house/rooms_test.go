@@ -147,8 +147,8 @@ var table = []room{
 	},
 	{
 		name: "importer", rooms: []string{"api", "client", "iam", "store"},
-		libs: []string{"github.com/jackc/pgx/v5", "github.com/pressly/goose/v3", "golang.org/x/sync", "go.yaml.in/yaml/v3"},
-		why:  "rows go in through the API; the store is only read, for the export, whose tables goose makes; a mapping is YAML, as the settings are",
+		libs: []string{"github.com/jackc/pgx/v5", "github.com/jackc/pglogrepl", "github.com/pressly/goose/v3", "golang.org/x/sync", "go.yaml.in/yaml/v3"},
+		why:  "rows go in through the API, from tables or from the log of a database; the store is only read, for the export, whose tables goose makes; a mapping is YAML, as the settings are",
 	},
 	{
 		name: "importer/fill", libs: []string{"github.com/jackc/pgx/v5"},
