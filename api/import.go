@@ -17,7 +17,9 @@ type ImportRequest struct {
 	After      string `json:"after"`       // the cursor as the caller knows it; another one means that somebody else imports as well
 	Cursor     string `json:"cursor"`      // the cursor once this batch is kept
 	OnConflict string `json:"on_conflict"` // skip, rename or fail
-	DryRun     bool   `json:"dry_run,omitempty"`
+	// DryRun tells what would come of the batch, wherever the import stands, and keeps nothing. It does not know of
+	// rows that only other batches would have brought.
+	DryRun bool `json:"dry_run,omitempty"`
 
 	Scopes   []ImportScope   `json:"scopes,omitempty"`
 	Roles    []ImportRole    `json:"roles,omitempty"`

@@ -57,8 +57,14 @@ func genImportedRow(t *rapid.T, h *hints, c *ImportBatch) {
 		h.legacy = append(h.legacy, s)
 	default:
 		c.Deleted = append(c.Deleted, one(t, "gone", []ImportedKey{
-			{iam.ImportScope, id('P', 1)}, {iam.ImportScope, one(t, "scope", own.scopes)}, {iam.ImportRole, id('R', 1)}, {iam.ImportRole, one(t, "role", own.roles)},
-			{iam.ImportUser, genID(t, 'u', 3)}, {iam.ImportUser, genID(t, 'u', 3)}, {iam.ImportClient, genID(t, 'c', 2)}, {iam.ImportSession, genLegacyID(t)},
+			{iam.ImportScope, id('P', 1)},
+			{iam.ImportScope, one(t, "scope", own.scopes)},
+			{iam.ImportRole, id('R', 1)},
+			{iam.ImportRole, one(t, "role", own.roles)},
+			{iam.ImportUser, genID(t, 'u', 3)},
+			{iam.ImportUser, genID(t, 'u', 3)},
+			{iam.ImportClient, genID(t, 'c', 2)},
+			{iam.ImportSession, genLegacyID(t)},
 		}))
 	}
 }

@@ -74,6 +74,7 @@ var apiDoc = map[string]string{
 	"ImportRequest":                              "ImportRequest is a batch of rows from another system, all of which are kept in one step together with how far the import has come. Rows refer to roles and scopes by name, which is what they have in common with this cluster: its own may have other ids. Rows that exist here under their id are replaced.",
 	"ImportRequest.after":                        "The cursor as the caller knows it; another one means that somebody else imports as well.",
 	"ImportRequest.cursor":                       "The cursor once this batch is kept.",
+	"ImportRequest.dry_run":                      "`dry_run` tells what would come of the batch, wherever the import stands, and keeps nothing. It does not know of rows that only other batches would have brought.",
 	"ImportRequest.on_conflict":                  "Skip, rename or fail.",
 	"ImportRequest.source":                       "Name of the import, of which the cluster keeps the cursor.",
 	"ImportResponse":                             "ImportResponse says what came of a batch.",

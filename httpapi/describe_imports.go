@@ -21,6 +21,6 @@ var describedImports = map[string]described{
 		}, fails: []iam.Code{iam.ValidationError},
 	},
 	"DELETE /api/v1/admin/imports/{}": {
-		tag: "Import", summary: "Let an import begin again", id: "forgetImport", success: "It may. Its rows stay, and are compared when they come again.", inPath: "The name of the import.", fails: []iam.Code{iam.NotFound},
+		tag: "Import", summary: "Let an import begin again", id: "forgetImport", success: "It may. Its rows stay, and are compared when they come again.", inPath: "The name of the import.", fails: []iam.Code{iam.NotFound, iam.ValidationError},
 	},
 }

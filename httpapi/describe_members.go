@@ -9,10 +9,16 @@ var (
 	uuid  = object{{"format", "uuid"}}
 	email = object{{"format", "email"}, {"maxLength", 254}}
 	count = object{{"minimum", 0}}
+	rowID = object{}
 )
 
 // rules are what a schema says beyond the kind of a member; for a list, of its members.
 var rules = map[string]object{
+	// A row without a UUID is refused by itself, and the batch is not.
+	"ImportScope.id": rowID, "ImportRole.id": rowID, "ImportUser.id": rowID, "ImportClient.id": rowID, "ImportSession.id": rowID, "ImportDeleted.id": rowID,
+	"ImportNote.id": rowID, "ImportUser.email": {}, "on_conflict": {{"enum", []string{"skip", "rename", "fail"}}},
+	"ImportNote.outcome": {{"enum", []string{"created", "updated", "unchanged", "deleted", "refused"}}},
+
 	"id": uuid, "session_id": uuid, "request_id": {{"maxLength", 64}}, "email": email,
 
 	"User.username": {{"minLength", 3}, {"maxLength", 50}}, "RegisterRequest.username": username, "CreateUserRequest.username": username,

@@ -167,3 +167,121 @@ func TestImport(t *testing.T) {
 		t.Errorf("the import is at %+v", state)
 	}
 }
+
+// TestImportRights: who brings in users may give them any right, so nobody may who does not hold all of them.
+func TestImportRights(t *testing.T) {
+	s := newStack(t)
+	admin := s.admin.AccessToken
+	const empty = `{"source":"old","after":"","cursor":"1","on_conflict":"skip"}`
+	super := fmt.Sprintf(`{"source":"old","after":"1","cursor":"2","on_conflict":"skip","users":[{"id":%q,"username":"super","email":"super@old.example","password_hash":"x","is_active":true,"is_verified":true,"is_superuser":true}]}`, oldID(1))
+	s.run([]scenario{
+		{"by nobody", post("/admin/import", empty), 401, nil, nil},
+		{"by a user", post("/admin/import", empty).as(s.user.AccessToken), 403, []string{"insufficient_scope"}, nil},
+		{"by a program", post("/admin/import", empty).as(s.service.AccessToken), 403, nil, nil},
+		{"with the scope alone", post("/admin/import", empty).as(s.narrowed("admin:import")), 403, []string{`"forbidden"`}, nil},
+		{"with another", post("/admin/import", empty).as(s.narrowed("admin:users")), 403, []string{"insufficient_scope"}, nil},
+		{"no state yet", fetch("/admin/imports/old").as(admin), 404, nil, nil},
+		{"nothing to forget", remove("/admin/imports/old").as(admin), 404, nil, nil},
+		{"an odd name", remove("/admin/imports/o%20d").as(admin), 422, []string{`"source"`}, nil},
+		{"by an administrator", post("/admin/import", empty).as(admin), 200, []string{`"cursor":"1"`}, nil},
+		{"the state", fetch("/admin/imports/old").as(admin), 200, []string{`"cursor":"1"`, `"source":"old"`}, nil},
+		{"the state for a user", fetch("/admin/imports/old").as(s.user.AccessToken), 403, nil, nil},
+		{"a superuser", post("/admin/import", super).as(admin), 200, []string{`"refused":1`, "only a superuser or the operator"}, nil},
+		{"another cursor", post("/admin/import", empty).as(admin), 409, []string{`"field":"after"`, "the cursor is 2"}, nil},
+		{"forgotten by a user", remove("/admin/imports/old").as(s.user.AccessToken), 403, nil, nil},
+		{"forgotten", remove("/admin/imports/old").as(admin), 200, nil, nil},
+		{"and begun again", post("/admin/import", empty).as(admin), 200, nil, nil},
+		{"no policy", post("/admin/import", `{"source":"x","after":"","cursor":"1","on_conflict":""}`).as(admin), 422, []string{`"on_conflict"`}, nil},
+		{"no cursor", post("/admin/import", `{"source":"x","after":"","cursor":"","on_conflict":"skip"}`).as(admin), 422, []string{`"cursor"`}, nil},
+		{"an unknown member", post("/admin/import", `{"source":"x","after":"","cursor":"1","on_conflict":"skip","evil":1}`).as(admin), 422, []string{`"evil"`}, nil},
+	})
+	body := strings.ReplaceAll(super, `"after":"1"`, `"after":"1","dry_run":true`)
+	if a := s.do(s.operator, call{method: "POST", path: v1 + "/admin/import", json: body}); a.status != 200 || !strings.Contains(a.body, `"created":1`) {
+		t.Errorf("the operator brings a superuser: %d %s", a.status, a.body)
+	}
+}
+
+// TestImportRefusesRows: what is wrong with a row is said beside its id, and never with what it holds.
+func TestImportRefusesRows(t *testing.T) {
+	s := &source{stack: newStack(t)}
+	hash := hashed(t, password)
+	long := oldUser(2, strings.Repeat("x", 51), hash)
+	unnamed := oldUser(3, "cid", hash)
+	unnamed.ID = "not-a-uuid"
+	r := s.bring(api.ImportRequest{
+		Users:    []api.ImportUser{oldUser(1, "carol", "$secret$form"), long, unnamed},
+		Clients:  []api.ImportClient{{ID: oldID(9), ClientID: "x", Name: "X", Type: "confidential", SecretHash: hash, WebhookURL: "gopher://secret.form"}},
+		Sessions: []api.ImportSession{{ID: oldID(8), UserID: "x", TokenHash: hash}, {ID: oldID(7), UserID: oldID(1), TokenHash: "$secret$form"}},
+		Deleted:  []api.ImportDeleted{{Kind: "planet", ID: oldID(6)}, {Kind: "user", ID: "x"}},
+	})
+	s.want("a messy batch", "+1 ~0 =0 -0 !7", r, "user created password_hash: the hash has a form that is not known", "user refused username: must be at most 50",
+		"user refused id: must be a UUID", "client refused webhook_url", "session refused user_id", "session refused token_hash", "row refused kind", "user refused id")
+	body := string(fmt.Append(nil, r))
+	if strings.Contains(body, "secret") || strings.Contains(body, "$argon2") || strings.Contains(s.logged.String(), "$secret") {
+		t.Errorf("the answer or the log holds what was sent: %s", body)
+	}
+	if s.logsIn("carol", "form") {
+		t.Error("a hash that nobody can verify logs somebody in")
+	}
+	// A reset gives the account a password, which no later batch takes away.
+	get[api.PasswordSet](s.stack, post("/admin/users/carol/reset-password", `{"new_password":"Other-zebra-21"}`).as(s.admin.AccessToken))
+	touched := oldUser(1, "carol", "$secret$form")
+	touched.LastName = "New"
+	s.want("a change", "+0 ~1 =0 -0 !0", s.bring(api.ImportRequest{Users: []api.ImportUser{touched}}))
+	if !s.logsIn("carol", "Other-zebra-21") {
+		t.Error("the password that was set here is lost")
+	}
+}
+
+// TestImportTakesAway: who is disabled at the source is out here, on every node, when the batch is answered.
+func TestImportTakesAway(t *testing.T) {
+	s := &source{stack: newStack(t)}
+	carol := oldUser(1, "carol", hashed(t, password))
+	s.bring(api.ImportRequest{Users: []api.ImportUser{carol}})
+	tokens := get[api.TokenResponse](s.stack, post("/auth/token", loginBody("carol", password)))
+	carol.DisplayName = "C"
+	if a := s.send(api.ImportRequest{Users: []api.ImportUser{carol}}); a.status != 200 || strings.Contains(a.body, `"effective"`) || !s.active(tokens.AccessToken) {
+		t.Errorf("a change that takes nothing away: %d %s", a.status, a.body)
+	}
+	carol.Active = false
+	if a := s.send(api.ImportRequest{Users: []api.ImportUser{carol}}); a.status != 200 || !strings.Contains(a.body, `"effective":{`) || s.active(tokens.AccessToken) {
+		t.Errorf("a user is disabled: %d %s", a.status, a.body)
+	}
+	if a := s.do(s.public, post("/auth/refresh", `{"refresh_token":"`+tokens.RefreshToken+`"}`)); a.status != 401 {
+		t.Errorf("a refresh of a disabled user: %d %s", a.status, a.body)
+	}
+	if entries := s.do(s.public, fetch("/admin/audit?type=import.batch").as(s.admin.AccessToken)); !strings.Contains(entries.body, `"target":"old"`) || !strings.Contains(entries.body, `"total":3`) {
+		t.Errorf("the audit log: %s", entries.body)
+	}
+}
+
+// TestImportOfTooMuch: a batch that is no command is refused as a whole, and one of the size that is promised is taken.
+func TestImportOfTooMuch(t *testing.T) {
+	s := &source{stack: newStack(t)}
+	var some []api.ImportUser
+	size := 0
+	for n := 1; size < 240<<10; n++ {
+		u := oldUser(n, fmt.Sprint("person-", n), "$argon2id$v=19$m=65536,t=3,p=1$1fofwxjjvLdWCuG8t7b2vg$ayk6os9IUlZRs8vMvUNXD4iw6DgZ9bHgJCueDmU3xx4", "user")
+		text, err := json.Marshal(u)
+		must(t, err)
+		size += len(text) + 1
+		some = append(some, u)
+	}
+	if r := s.bring(api.ImportRequest{Users: some}); r.Created != len(some) {
+		t.Errorf("of %d users %s", len(some), counts(r))
+	}
+	some[0].Bio = strings.Repeat("x", 10_000)
+	for i := range some {
+		some[i].Bio = some[0].Bio[:1000]
+	}
+	if a := s.send(api.ImportRequest{Users: some}); a.status != 413 {
+		t.Errorf("too much: %d %s", a.status, a.body)
+	}
+	many := api.ImportRequest{}
+	for n := range 2001 {
+		many.Deleted = append(many.Deleted, api.ImportDeleted{Kind: "user", ID: oldID(100_000 + n)})
+	}
+	if a := s.send(many); a.status != 413 {
+		t.Errorf("too many: %d %s", a.status, a.body)
+	}
+}

@@ -72,7 +72,7 @@ func TestScopes(t *testing.T) {
 	s := newStack(t)
 	admin := s.admin.AccessToken
 	s.run([]scenario{
-		{"all", fetch("/admin/scopes?per_page=100").as(admin), 200, []string{`"scopes":[{"id":"`, `"name":"admin:audit"`, `"total":12`}, nil},
+		{"all", fetch("/admin/scopes?per_page=100").as(admin), 200, []string{`"scopes":[{"id":"`, `"name":"admin:audit"`, `"total":13`}, nil},
 		{"a search", fetch("/admin/scopes?search=demo").as(admin), 200, []string{`"name":"read:demo"`, `"total":1`}, nil},
 		{"by a user", fetch("/admin/scopes").as(s.user.AccessToken), 403, nil, nil},
 		{"without a token", fetch("/admin/scopes"), 401, nil, nil},
@@ -185,7 +185,7 @@ func TestStats(t *testing.T) {
 	s := newStack(t)
 	s.run([]scenario{
 		{"by an administrator", fetch("/admin/stats").as(s.admin.AccessToken), 200, []string{
-			`"users":3`, `"active_users":3`, `"clients":1`, `"roles":3`, `"scopes":12`, `"sessions":3`, `"revocations":0`, `"keys":1`, `"node":"n1"`, `"version":"v0-test"`,
+			`"users":3`, `"active_users":3`, `"clients":1`, `"roles":3`, `"scopes":13`, `"sessions":3`, `"revocations":0`, `"keys":1`, `"node":"n1"`, `"version":"v0-test"`,
 		}, []string{`"store_bytes":0`, `"log_index":0`}},
 		{"by a user", fetch("/admin/stats").as(s.user.AccessToken), 403, nil, nil},
 		{"without a token", fetch("/admin/stats"), 401, nil, nil},

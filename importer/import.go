@@ -51,6 +51,9 @@ const grace = 5 * time.Second
 // comes after; the next ones are read meanwhile. The report is of what was kept until then, also beside an error.
 func (s *Source) Import(ctx context.Context, o Options) (*Report, error) {
 	began := time.Now()
+	if o.Say == nil {
+		o.Say = func(string) {}
+	}
 	report := &Report{Source: o.Name, Database: s.Where(), DryRun: o.DryRun, Notes: []api.ImportNote{}, Reasons: []Reason{}, Tables: []Counts{}}
 	send := &sender{o: o, report: report, waits: min(o.Patience, atFirst)}
 	from, err := send.begin(ctx)

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"maps"
 	"net/url"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -60,27 +62,36 @@ func execute(t *testing.T, database string, statements ...string) {
 	}
 }
 
-// imported are the users of a node that came from a source, by id.
-func imported(t *testing.T, n *testcluster.Node) map[string]iam.User {
+// usersOf goes through the users of a node, in the order of their ids.
+func usersOf(t *testing.T, n *testcluster.Node) iter.Seq[iam.User] {
 	t.Helper()
-	all := map[string]iam.User{}
-	err := n.Running().Store().View(func(r *store.Reader) error {
-		var after iam.ID
-		for {
-			page := r.Users(after, 1000)
-			for _, u := range page {
-				all[u.ID.String()] = u
+	return func(yield func(iam.User) bool) {
+		if err := n.Running().Store().View(func(r *store.Reader) error {
+			var after iam.ID
+			for {
+				page := r.Users(after, 1000)
+				for _, u := range page {
+					if !yield(u) {
+						return nil
+					}
+				}
+				if len(page) == 0 {
+					return nil
+				}
+				after = page[len(page)-1].ID
 			}
-			if len(page) == 0 {
-				return nil
-			}
-			after = page[len(page)-1].ID
+		}); err != nil {
+			t.Error(err)
 		}
-	})
-	if err != nil {
-		t.Fatal(err)
 	}
-	return all
+}
+
+func countUsers(t *testing.T, n *testcluster.Node) (count int) {
+	t.Helper()
+	for range usersOf(t, n) {
+		count++
+	}
+	return count
 }
 
 // interruptions calls each function once, when so many thousandths of the rows are done.
@@ -109,12 +120,15 @@ func (i *interruptions) progress(p importer.Progress) {
 func TestImportSurvives(t *testing.T) {
 	server := testpostgres.New(t)
 	database := server.Database(t)
-	filled, err := fill.Into(t.Context(), database, fill.Options{Users: 20_000, Roles: 200, Clients: 500, Messy: true, Seed: 1})
+	users := 20_000
+	if os.Getenv("KEYSTONE_TORTURE") != "" {
+		users = 1_000_000
+	}
+	filled, err := fill.Into(t.Context(), database, fill.Options{Users: users, Roles: 200, Clients: 500, Messy: true, Seed: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
 	c := testcluster.Start(t, 3)
-	dryRun(t, c, database, filled)
 
 	var notes []api.ImportNote
 	o := options(t, c.Nodes...)
@@ -171,13 +185,32 @@ func TestImportSurvives(t *testing.T) {
 	t.Logf("%d of %d were created before it was stopped, %d at the end; %.0f rows a second", created, report.Whole.Created, report.Sum().Created, float64(report.Sum().Read)/report.Seconds)
 	c.WaitReady()
 	checkImported(t, c, database, filled, report, notes)
+}
+
+// TestBeforeAndAfter: a dry run says what would come of an import and keeps nothing; the import comes to just that; and one more
+// brings what has changed since.
+func TestBeforeAndAfter(t *testing.T) {
+	database := testpostgres.Database(t)
+	filled, err := fill.Into(t.Context(), database, fill.Options{Users: 1500, Roles: 20, Clients: 50, Messy: true, Seed: 5})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := testcluster.Start(t, 1)
+	dryRun(t, c, database, filled)
+	report, err := open(t, database).Import(t.Context(), options(t, c.Nodes...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if sum := report.Sum(); sum.Refused != refusedUsers(filled) || sum.Created != sum.Read-sum.Refused {
+		t.Errorf("%+v", sum)
+	}
 	runAgain(t, c, database)
 }
 
 // dryRun expects the report of a whole import, and that nothing was kept.
 func dryRun(t *testing.T, c *testcluster.Cluster, database string, filled fill.Filled) {
 	t.Helper()
-	before := len(imported(t, c.Nodes[0]))
+	before := countUsers(t, c.Nodes[0])
 	o := options(t, c.Nodes...)
 	o.DryRun = true
 	report, err := open(t, database).Import(t.Context(), o)
@@ -187,7 +220,7 @@ func dryRun(t *testing.T, c *testcluster.Cluster, database string, filled fill.F
 	if got, want := counts(report, "user"), (importer.Counts{Kind: "user", Read: filled.Users, Created: filled.Users - refusedUsers(filled), Refused: refusedUsers(filled)}); got != want {
 		t.Errorf("%+v, want %+v", got, want)
 	}
-	if after := len(imported(t, c.Nodes[0])); after != before {
+	if after := countUsers(t, c.Nodes[0]); after != before {
 		t.Errorf("the dry run brought %d users", after-before)
 	}
 	if _, err := c.Nodes[0].Operator().ImportState(t.Context(), "old"); client.CodeOf(err) != "not_found" {
@@ -222,27 +255,13 @@ func checkImported(t *testing.T, c *testcluster.Cluster, database string, filled
 		t.Errorf("%+v of %d users", whole, filled.Users)
 	}
 	twins := map[string]bool{} // one of each pair is there
-	source := rowsOf(t, database)
 	c.WaitAgreed()
-	for _, n := range c.Nodes {
-		here := imported(t, n)
-		for id, u := range here {
-			want, ok := source[id]
-			if !ok {
-				continue // the cluster's own
-			}
-			if got := []string{u.Username, u.Email, u.FirstName, u.DisplayName, u.Bio, fmt.Sprint(u.Active), fmt.Sprint(u.Verified), fmt.Sprint(len(u.Roles))}; !slices.Equal(got, want) {
-				t.Fatalf("%s: %s", id, cmp.Diff(want, got))
-			}
-			delete(source, id)
-		}
-		for id := range source {
-			twins[id] = true
-		}
-		if len(source) != refusedUsers(filled) {
-			t.Errorf("%s lacks %d users", n.Name, len(source))
-		}
-		source = rowsOf(t, database)
+	missing := missingFrom(t, database, c.Nodes[0]) // the others have the same, by their state hashes
+	if len(missing) != refusedUsers(filled) {
+		t.Errorf("%d users are missing", len(missing))
+	}
+	for _, id := range missing {
+		twins[id] = true
 	}
 	said := map[string]api.ImportNote{}
 	for _, note := range notes {
@@ -273,8 +292,8 @@ func checkImported(t *testing.T, c *testcluster.Cluster, database string, filled
 	}
 }
 
-// rowsOf are the users of a source, by id.
-func rowsOf(t *testing.T, database string) map[string][]string {
+// missingFrom goes through the users of a source and of a node side by side, and returns the ids of those that the node lacks.
+func missingFrom(t *testing.T, database string, n *testcluster.Node) (missing []string) {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), database)
 	if err != nil {
@@ -283,26 +302,40 @@ func rowsOf(t *testing.T, database string) map[string][]string {
 	defer func() { _ = conn.Close(context.Background()) }()
 	rows, err := conn.Query(t.Context(), `
 		SELECT id::text, username, coalesce(email, ''), first_name, display_name, coalesce(bio, ''), is_active::text, is_verified::text,
-		       (SELECT count(*) FROM user_roles JOIN roles r ON r.id = role_id WHERE user_id = u.id)::text FROM users u`)
+		       (SELECT count(*) FROM user_roles JOIN roles r ON r.id = role_id WHERE user_id = u.id)::text FROM users u ORDER BY id`)
 	if err != nil {
 		t.Fatal(err)
 	}
-	all := map[string][]string{}
+	defer rows.Close()
+	next, stop := iter.Pull(usersOf(t, n))
+	defer stop()
+	here, more := next()
 	for rows.Next() {
-		values, err := rows.Values()
-		if err != nil {
+		var want [9]string
+		into := make([]any, len(want))
+		for i := range want {
+			into[i] = &want[i]
+		}
+		if err := rows.Scan(into...); err != nil {
 			t.Fatal(err)
 		}
-		var texts []string
-		for _, v := range values[1:] {
-			texts = append(texts, v.(string))
+		for more && here.ID.String() < want[0] { // the cluster's own
+			here, more = next()
 		}
-		all[values[0].(string)] = texts
+		if !more || here.ID.String() != want[0] {
+			missing = append(missing, want[0])
+			continue
+		}
+		u := here
+		got := [9]string{u.ID.String(), u.Username, u.Email, u.FirstName, u.DisplayName, u.Bio, fmt.Sprint(u.Active), fmt.Sprint(u.Verified), fmt.Sprint(len(u.Roles))}
+		if got != want {
+			t.Fatal(cmp.Diff(want, got))
+		}
 	}
 	if err := rows.Err(); err != nil {
 		t.Fatal(err)
 	}
-	return all
+	return missing
 }
 
 // runAgain imports the same database once more: what has changed there is updated, and nothing else.
@@ -321,7 +354,7 @@ func runAgain(t *testing.T, c *testcluster.Cluster, database string) {
 	if sum := report.Sum(); sum.Created != 0 || sum.Updated != 1 || report.Resumed {
 		t.Errorf("%+v", sum)
 	}
-	for _, u := range imported(t, c.Nodes[0]) {
+	for u := range usersOf(t, c.Nodes[0]) {
 		if u.Username == "person0000030" && u.DisplayName != "Changed" {
 			t.Errorf("%+v", u)
 		}
@@ -342,7 +375,7 @@ func TestConflicts(t *testing.T) {
 	if client.CodeOf(err) != "conflict" || report.Finished {
 		t.Fatalf("%v: %+v", err, report)
 	}
-	before := len(imported(t, c.Nodes[0]))
+	before := countUsers(t, c.Nodes[0])
 	o.OnConflict, o.Batch = api.ConflictRename, 7
 	if report, err = open(t, database).Import(t.Context(), o); err != nil {
 		t.Fatal(err)
@@ -356,7 +389,7 @@ func TestConflicts(t *testing.T) {
 	if renamed != 2*fill.EachFault || !report.Resumed {
 		t.Errorf("%d are renamed: %+v", renamed, report.Tables)
 	}
-	after := len(imported(t, c.Nodes[0])) - before
+	after := countUsers(t, c.Nodes[0]) - before
 	if want := filled.Users - 2*fill.EachFault; after != want {
 		t.Errorf("%d users came, of %d", after, want)
 	}
