@@ -227,12 +227,12 @@ func (s step) hold(t *rapid.T, m *machine) {
 	s.administratorHolds(t)
 	s.ticketsHold(t)
 	s.keysHold(t)
-	s.importsHold(t)
+	s.importsHold(t, m)
 }
 
 // importsHold: the cursor moves with what an import brings and with nothing else, and refresh tokens of another
 // system are of users who may use them.
-func (s step) importsHold(t *rapid.T) {
+func (s step) importsHold(t *rapid.T, m *machine) {
 	if s.kind != kindImportBatch && s.kind != kindForgetImport {
 		if diff := cmp.Diff(s.before.Imports, s.after.Imports); diff != "" {
 			t.Fatalf("%T moved an import: %s", s.cmd, diff)
@@ -241,6 +241,15 @@ func (s step) importsHold(t *rapid.T) {
 	for _, old := range s.after.Legacy {
 		if u, ok := s.user(s.after.Users, old.UserID); !ok || !u.Active {
 			t.Fatalf("after %T a refresh token of another system is there of user %v, who is missing or disabled", s.cmd, old.UserID)
+		}
+	}
+	if c, ok := s.cmd.(*RedeemLegacy); ok && s.response.Refusal == nil && s.response.Result.Index == m.meta().Index {
+		row := func(l iam.LegacySession) bool { return l.ID == c.ID }
+		old, there := find(s.before.Legacy, row)
+		_, still := find(s.after.Legacy, row)
+		session, opened := find(s.after.Sessions, func(x iam.Session) bool { return x.ID == c.Session.ID })
+		if !there || still || !opened || session.UserID != old.UserID || old.TokenHash != c.TokenHash {
+			t.Fatalf("%+v was redeemed for %+v, and is still there: %v", old, session, still)
 		}
 	}
 	if c, ok := s.cmd.(*ImportBatch); ok && s.response.Refusal == nil {
