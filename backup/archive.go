@@ -9,8 +9,8 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 
+	"github.com/keystone-auth/keystone/fsm"
 	"github.com/keystone-auth/keystone/secret"
 )
 
@@ -86,22 +86,20 @@ func (l *late) Read(p []byte) (int, error) {
 }
 
 // Unpacked is an archive that arrived whole: its sum is right. Whether the state in it is sound is for
-// Check to say.
+// Prove to say.
 type Unpacked struct {
 	Meta Meta
 	Path string // of the state file
 
-	digest, signature []byte
+	name           string // of the backup file, for messages
+	need           Need
+	digest, signed []byte
 }
 
 // SignedBy tells whether the archive was made by a node that had one of the secrets.
 func (u *Unpacked) SignedBy(secrets ...secret.ClusterSecret) bool {
-	for _, s := range secrets {
-		if s.SignedBackup(u.digest, u.signature) {
-			return true
-		}
-	}
-	return false
+	known, err := u.signature(secrets)
+	return err == nil && known == SignatureGood
 }
 
 // Remove removes the state file.
@@ -112,24 +110,28 @@ var errCut = errors.New("it is cut short: fetch it again, or take another one")
 
 // Unpack reads an archive to its end and writes the state file in it into the folder, under a new name that
 // only this user can read. After an error nothing is left there.
-func Unpack(archive io.Reader, folder string) (_ *Unpacked, err error) {
-	sum := sha256.New()
-	content := io.TeeReader(archive, sum)
-	u := &Unpacked{}
-	if u.Meta, err = readMeta(content); err != nil {
-		return nil, err
-	}
-	file, err := os.CreateTemp(folder, "backup-*.db")
+func Unpack(archive io.Reader, folder string) (*Unpacked, error) {
+	file, err := os.CreateTemp(folder, copyName)
 	if err != nil {
 		return nil, fmt.Errorf("there is no place to unpack it: %w", err)
 	}
+	u, err := readArchive(archive, file)
+	if err = errors.Join(err, file.Sync(), file.Close()); err != nil {
+		return nil, errors.Join(err, os.Remove(file.Name()))
+	}
 	u.Path = file.Name()
-	defer func() {
-		if err = errors.Join(err, file.Close()); err != nil {
-			_ = os.Remove(file.Name())
-		}
-	}()
-	if _, err := io.CopyN(file, content, u.Meta.Bytes); err != nil {
+	return u, nil
+}
+
+// readArchive reads an archive to its end and writes the state file in it to w.
+func readArchive(archive io.Reader, w io.Writer) (u *Unpacked, err error) {
+	sum := sha256.New()
+	content := io.TeeReader(archive, sum)
+	u = &Unpacked{}
+	if u.Meta, err = readMeta(content); err != nil {
+		return nil, err
+	}
+	if _, err := io.CopyN(w, content, u.Meta.Bytes); err != nil {
 		return nil, cut(err)
 	}
 	u.digest = sum.Sum(nil)
@@ -140,12 +142,13 @@ func Unpack(archive io.Reader, folder string) (_ *Unpacked, err error) {
 	if !bytes.Equal(trailer[:sha256.Size], u.digest) {
 		return nil, errors.New("its checksum does not fit: it was damaged, take another one")
 	}
-	u.signature = trailer[sha256.Size:]
-	// To the end: what reads out of a compressed or encrypted file proves its last part only there.
-	if n, err := io.Copy(io.Discard, archive); err != nil || n > 0 {
-		return nil, errors.Join(err, errors.New("something follows where it should end: it was damaged, take another one"))
+	u.signed = trailer[sha256.Size:]
+	// To the end: compression and encryption prove their last part only there.
+	n, err := io.Copy(io.Discard, archive)
+	if err == nil && n > 0 {
+		err = errors.New("something follows where it should end: it was damaged, take another one")
 	}
-	return u, file.Sync()
+	return u, err
 }
 
 func readMeta(archive io.Reader) (meta Meta, err error) {
@@ -154,7 +157,7 @@ func readMeta(archive io.Reader) (meta Meta, err error) {
 		return meta, cut(err)
 	}
 	if string(head[:len(mark)]) != mark {
-		return meta, errors.New("it is no backup of Keystone: name a file that keystone backup create made")
+		return meta, errForeign
 	}
 	length := binary.BigEndian.Uint32(head[len(mark):])
 	if length > longestMeta {
@@ -167,7 +170,7 @@ func readMeta(archive io.Reader) (meta Meta, err error) {
 	if err := json.Unmarshal(text, &meta); err != nil || meta.Format < 1 || meta.Bytes <= 0 {
 		return meta, errors.New("its header is damaged: take another one")
 	}
-	if meta.Format > Format {
+	if meta.Format > Format || meta.StateVersion > fsm.Version {
 		return meta, fmt.Errorf("it was made by a newer Keystone, %q: use that version", meta.Keystone)
 	}
 	return meta, nil
@@ -183,11 +186,3 @@ func cut(err error) error {
 
 // copyName is the pattern of the names of copies under way.
 const copyName = "backup-*.db"
-
-// sweep removes what Unpack and Source have left behind in a folder when the process was killed.
-func sweep(folder string) {
-	left, _ := filepath.Glob(filepath.Join(folder, copyName))
-	for _, name := range left {
-		_ = os.Remove(name)
-	}
-}

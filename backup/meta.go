@@ -15,9 +15,9 @@ type Meta struct {
 	Keystone  string    `json:"keystone"` // the version of the program that made it
 	Node      string    `json:"node"`     // the name of the node that made it
 	ClusterID string    `json:"cluster_id"`
-	// Secret is the fingerprint of the cluster secret by which its signing keys are sealed, and by which
+	// Fingerprint is that of the cluster secret by which its signing keys are sealed, and by which
 	// it is signed itself.
-	Secret string `json:"secret"`
+	Fingerprint string `json:"fingerprint"`
 
 	Index        uint64            `json:"index"` // of the last log entry in it
 	Term         uint64            `json:"term"`
@@ -29,5 +29,5 @@ type Meta struct {
 	Bytes        int64             `json:"bytes"`         // of the state file
 }
 
-// hash is the state hash as text.
-func hash(sum [32]byte) string { return hex.EncodeToString(sum[:]) }
+// hexed is the state hash as text.
+func hexed(sum [32]byte) string { return hex.EncodeToString(sum[:]) }

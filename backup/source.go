@@ -32,13 +32,19 @@ type Source struct {
 // Open copies the state as it is now. The copy is on disk before anybody reads it, for a slow reader must
 // not hold a read transaction open: the file would grow as long as it does. The archive must be closed.
 // An *iam.Error says that this node makes none now.
-func (s *Source) Open() (*Archive, error) {
+func (s *Source) Open() (*Archive, error) { return s.start(false) }
+
+// OpenProven is Open for a copy that passes Check before anybody reads it, which takes seconds for a million
+// rows.
+func (s *Source) OpenProven() (*Archive, error) { return s.start(true) }
+
+func (s *Source) start(prove bool) (*Archive, error) {
 	if !s.busy.TryLock() {
 		refusal := iam.Errorf(iam.RateLimitExceeded, "This node is making a backup already: wait until it is done, or ask another node.")
 		refusal.RetryAfter = 10 * time.Second
 		return nil, refusal
 	}
-	a, err := s.open()
+	a, err := s.open(prove)
 	if err != nil {
 		s.busy.Unlock()
 		if store.IsFull(err) {
@@ -54,7 +60,7 @@ func noRoom() error {
 	return iam.Unavailable(time.Minute, "The disk of this node has no room for a copy of the state: free some space, or ask another node.")
 }
 
-func (s *Source) open() (*Archive, error) {
+func (s *Source) open(prove bool) (*Archive, error) {
 	stats, err := s.Store.Stats()
 	if err != nil {
 		return nil, err
@@ -67,7 +73,7 @@ func (s *Source) open() (*Archive, error) {
 		return nil, err
 	}
 	defer func() { _ = os.Remove(file.Name()) }() // the open file lives on without a name
-	a, err := s.fill(file)
+	a, err := s.fill(file, prove)
 	if err != nil {
 		return nil, errors.Join(err, file.Close())
 	}
@@ -75,7 +81,7 @@ func (s *Source) open() (*Archive, error) {
 	return a, nil
 }
 
-func (s *Source) fill(file *os.File) (*Archive, error) {
+func (s *Source) fill(file *os.File, prove bool) (*Archive, error) {
 	created := time.Now().UTC()
 	state, err := s.Store.Copy(file)
 	if err != nil {
@@ -88,25 +94,31 @@ func (s *Source) fill(file *os.File) (*Archive, error) {
 	if _, err := file.Seek(0, io.SeekStart); err != nil {
 		return nil, err
 	}
-	epoch, err := epochOf(file.Name())
+	epoch, err := inspect(file.Name(), prove)
 	if err != nil {
 		return nil, err
 	}
 	return newArchive(Meta{
 		Format: Format, Created: created, Keystone: s.Keystone, Node: s.Node, ClusterID: s.ClusterID(),
-		Secret: s.Secret.Fingerprint(), Index: state.Index, Term: state.Term, Epoch: epoch.Number,
-		StateFormat: state.Format, StateVersion: fsm.Version, StateHash: hash(state.Hash), Rows: state.Rows, Bytes: size,
+		Fingerprint: s.Secret.Fingerprint(), Index: state.Index, Term: state.Term, Epoch: epoch.Number,
+		StateFormat: state.Format, StateVersion: fsm.Version, StateHash: hexed(state.Hash), Rows: state.Rows, Bytes: size,
 	}, file, s.Secret)
 }
 
-func epochOf(path string) (e iam.Epoch, err error) {
+// inspect reads what a copy alone tells, and proves it where that is wanted.
+func inspect(path string, prove bool) (e iam.Epoch, err error) {
 	s, err := store.OpenReadOnly(path)
 	if err != nil {
 		return e, fmt.Errorf("the copy of the state: %w", err)
 	}
-	err = s.View(func(r *store.Reader) error {
+	defer func() { err = errors.Join(err, s.Close()) }()
+	if prove {
+		if err := s.Check(); err != nil {
+			return e, fmt.Errorf("the copy of the state is not sound: %w", err)
+		}
+	}
+	return e, s.View(func(r *store.Reader) error {
 		e, _ = r.Epoch()
 		return nil
 	})
-	return e, errors.Join(err, s.Close())
 }

@@ -35,9 +35,6 @@ func (n *Node) Receive(ctx context.Context, entry []byte) error {
 	return err
 }
 
-// ClusterID is that of the node's certificate.
-func (n *Node) ClusterID() string { return n.self.identity.cluster() }
-
 // Stranger is somebody who holds a secret and makes certificates of his own.
 type Stranger struct {
 	mux    *mux

@@ -90,6 +90,9 @@ func (s surveyor) receive(_ context.Context, _ caller, request reportRequest) (r
 	return r, nil
 }
 
+// StateHash is the hash of this node's state as it was after the log entry at index, if that was not long ago.
+func (n *Node) StateHash(index uint64) ([32]byte, bool) { return n.config.FSM.StateHash(index) }
+
 // ask returns a member's report; of this node itself without a detour.
 func (s surveyor) ask(ctx context.Context, m raft.Server) (report, error) {
 	request := reportRequest{At: s.node.config.FSM.Applied()}

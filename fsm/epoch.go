@@ -11,6 +11,9 @@ import (
 type RaiseEpoch struct {
 	Reason string  `cbor:"1,keyasint"`
 	Key    iam.Key `cbor:"2,keyasint,omitzero"` // signs from now on; none: the keys stay
+	// Least is what the number becomes at least. A state that was restored begins far above every epoch that its
+	// cluster may have begun since the backup, for in the compatible mode tokens of these would count again.
+	Least uint64 `cbor:"3,keyasint,omitempty"`
 }
 
 // Kind implements Command.
@@ -39,7 +42,7 @@ func (c *RaiseEpoch) apply(tx *store.Tx, m Meta) (any, error) {
 		}
 	}
 	old, _ := tx.Epoch()
-	e := iam.Epoch{Number: old.Number + 1, Index: m.Index, At: m.At, Reason: c.Reason}
+	e := iam.Epoch{Number: max(old.Number+1, c.Least), Index: m.Index, At: m.At, Reason: c.Reason}
 	tx.PutEpoch(e)
 	tx.DropSessions()
 	tx.DropLegacySessions()

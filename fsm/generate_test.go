@@ -381,7 +381,7 @@ func genRotateSession(t *rapid.T, h *hints) Command {
 }
 
 func genRaiseEpoch(t *rapid.T, h *hints) Command {
-	c := &RaiseEpoch{Reason: "why"}
+	c := &RaiseEpoch{Reason: "why", Least: uint64(between(t, "least", 0, 5))}
 	if rapid.Bool().Draw(t, "with a key") {
 		c.Key = genAddKey(t, h).(*AddKey).Key
 	}

@@ -85,3 +85,13 @@ func TestEpochEndsManySessions(t *testing.T) {
 	})
 	m.check()
 }
+
+// TestEpochsOfRestores: a number that is asked for is reached, and none is ever used again.
+func TestEpochsOfRestores(t *testing.T) {
+	m := newMachine(t, t.TempDir())
+	for _, c := range []struct{ least, want uint64 }{{0, 1}, {1000, 1000}, {7, 1001}, {0, 1002}} {
+		if e := decoded[iam.Epoch](t, m.do(&RaiseEpoch{Reason: "restored", Least: c.least})); e.Number != c.want {
+			t.Errorf("with %d at least the epoch is %d, want %d", c.least, e.Number, c.want)
+		}
+	}
+}

@@ -380,7 +380,7 @@ func exec(t *testing.T, url, sql string) {
 // reference makes the tables of the old system.
 func reference(t *testing.T, url string) {
 	t.Helper()
-	ddl, err := os.ReadFile("testdata/schema.sql")
+	ddl, err := os.ReadFile("fill/schema.sql")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -36,7 +36,7 @@ func (f *Follower) Run(ctx context.Context) error {
 			return nil
 		case <-time.After(f.Every):
 		}
-		moved := true
+		var moved bool
 		if moved, err = f.Moved(ctx, last); err == nil && moved {
 			last, err = f.once(ctx, last)
 		}

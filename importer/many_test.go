@@ -15,7 +15,7 @@ import (
 	"github.com/keystone-auth/keystone/store"
 )
 
-// howMany is 10,000 users, a million under torture, or what KEYSTONE_EXPORT_USERS says.
+// howMany is 5,000 users, a million under torture, or what KEYSTONE_EXPORT_USERS says.
 func howMany() int {
 	if n, err := strconv.Atoi(os.Getenv("KEYSTONE_EXPORT_USERS")); err == nil {
 		return n
@@ -23,7 +23,7 @@ func howMany() int {
 	if os.Getenv("KEYSTONE_TORTURE") != "" {
 		return 1_000_000
 	}
-	return 10_000
+	return 5_000
 }
 
 // TestMany exports as many users as a large cluster has, compares them, changes some and writes what differs. The

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -358,13 +359,26 @@ func (s *Store) Copy(w io.Writer) (meta Meta, err error) {
 	}
 	s.mu.RLock()
 	defer s.mu.RUnlock()
+	target := &target{w: w}
 	err = s.db.View(func(tx *bolt.Tx) (err error) {
 		if meta, err = fileMeta(tx); err == nil {
-			_, err = tx.WriteTo(w)
+			_, err = tx.WriteTo(target)
 		}
 		return err
 	})
-	return meta, err
+	return meta, cmp.Or(target.err, err)
+}
+
+// target is a writer whose error is kept: of that which bbolt makes of it nothing but the text is left.
+type target struct {
+	w   io.Writer
+	err error
+}
+
+// Write implements io.Writer.
+func (t *target) Write(p []byte) (n int, err error) {
+	n, t.err = t.w.Write(p)
+	return n, t.err
 }
 
 // Stamp opens a file made by Copy, proves that it is whole, and sets where in the log it stands.

@@ -129,6 +129,16 @@ func notaryFor(cmd *cobra.Command, file, key string) (*secret.Notary, error) {
 		}
 		return n, nil
 	}
+	secrets, err := secretsOf(cmd, file)
+	if err != nil || len(secrets) == 0 {
+		return nil, err
+	}
+	return secret.NewNotary(secrets[0], secrets[1:]...), nil
+}
+
+// secretsOf finds the cluster secret, the present one first: that of the settings, else the one beside a state
+// file or in the data folder. There may be none.
+func secretsOf(cmd *cobra.Command, file string) ([]secret.ClusterSecret, error) {
 	var c Config
 	from, problems := openSources(cmd.Flags(), os.Environ())
 	if len(problems) > 0 {
@@ -153,7 +163,7 @@ func notaryFor(cmd *cobra.Command, file, key string) (*secret.Notary, error) {
 			return nil, err
 		}
 	}
-	return secret.NewNotary(c.Node.Secret, c.Node.Previous...), nil
+	return append([]secret.ClusterSecret{c.Node.Secret}, c.Node.Previous...), nil
 }
 
 // secretOfFolder reads the secret beside the state, where a node keeps it that was given none.

@@ -45,9 +45,9 @@ func clusterInvalidateCommand() *cobra.Command {
 		Use:   "invalidate-all",
 		Short: "Make every token and session dead that was issued up to now",
 		Long: `Begins a new epoch: every token, session and mailed link of before is dead on every node, and the signing
-keys are replaced. Everybody has to log in again. Do it when the worst must be assumed, and after a backup was restored,
-for that brings back to life whatever was revoked since.`,
-		Example: `  keystone cluster invalidate-all --reason "backup of Monday restored" --yes`,
+keys are replaced. Everybody has to log in again. Do it when the worst must be assumed. A restore of
+a backup has done it already.`,
+		Example: `  keystone cluster invalidate-all --reason "a node was stolen" --yes`,
 		Args:    cobra.NoArgs,
 	}))
 	cmd.Flags().StringVar(&reason, "reason", "", "why, for the audit log and the status of the cluster")

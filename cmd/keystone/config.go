@@ -31,6 +31,7 @@ type Config struct {
 	LogFormat   string // json, text or auto: text on a terminal
 	Debug       bool
 	File        string      // the YAML file
+	backupFor   []string    // recipients of scheduled backups
 	DatabaseURL secret.Text // of import and export; a node uses none
 	Mail        mailConfig
 }
@@ -184,6 +185,7 @@ var consequences = []struct {
 	},
 	{[]string{"KEYSTONE_NAME", "KEYSTONE_CLUSTER", "KEYSTONE_ADVERTISE", "KEYSTONE_INITIAL", "KEYSTONE_JOIN", "KEYSTONE_NON_VOTER"}, (*Config).finishCluster},
 	{mailSettings, (*Config).finishMail},
+	{[]string{"KEYSTONE_BACKUP_DIR", "KEYSTONE_BACKUP_RECIPIENTS"}, (*Config).finishBackup},
 }
 
 // machineName is this machine's name as far as it can be the name of a node. A lone node is not
@@ -325,7 +327,7 @@ func suggestion(name string) string {
 }
 
 func known(env string) bool {
-	return env == tokenVariable || slices.ContainsFunc(settings, func(s setting) bool {
+	return env == tokenVariable || env == passphraseVariable || slices.ContainsFunc(settings, func(s setting) bool {
 		return s.env == env || s.secret && s.env+"_FILE" == env
 	})
 }

@@ -78,6 +78,7 @@ var headings = map[string]string{
 	"RATE_LIMIT_LOGIN":           "Rate limits",
 	"KEYSTONE_AUDIT_KEEP_DAYS":   "The audit log",
 	"KEYSTONE_ARGON2_MEMORY_KIB": "Password hashes",
+	"KEYSTONE_BACKUP_DIR":        "Backups",
 	"DATABASE_URL":               "The old system",
 }
 

@@ -320,6 +320,7 @@ var settings = []setting{
 		want: "a whole number from 1 to 100000",
 		set:  count(func(c *Config) *int { return &c.Node.Hasher.Queue }, 1, 100_000),
 	},
+	backupFolder(), backupEvery(), backupKeep(), backupRecipients(),
 	databaseURL(),
 }
 

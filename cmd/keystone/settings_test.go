@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -26,6 +27,10 @@ var samples = map[string]struct{ good, bad []string }{
 	"KEYSTONE_RATE_LIMIT_MAIL":        {[]string{"10/hour"}, []string{"10", "10/fortnight"}},
 	"KEYSTONE_AUDIT_KEEP_DAYS":        {[]string{"0", "36500"}, []string{"-1", "36501", "year"}},
 	"KEYSTONE_AUDIT_KEEP_COUNT":       {[]string{"0", "1000000000"}, []string{"-1", "1000000001", "many"}},
+	"KEYSTONE_BACKUP_DIR":             {good: []string{"/var/backups/keystone"}},
+	"KEYSTONE_BACKUP_EVERY":           {[]string{"1m", "24h", "8760h"}, []string{"59s", "8761h", "daily"}},
+	"KEYSTONE_BACKUP_KEEP":            {[]string{"1", "10000"}, []string{"0", "10001", "all"}},
+	"KEYSTONE_BACKUP_RECIPIENTS":      {[]string{"plain", "age1x, ./recipients", "AGE-SECRET-KEY-1,"}, []string{",", "age1x,"}},
 	"KEYSTONE_CONFIG":                 {bad: []string{"/nowhere/to/be/found"}},
 	"KEYSTONE_NAME":                   {[]string{"a", "node-1.example_x"}, []string{"a b", "-a", "a/b", strings.Repeat("a", 64)}},
 	"KEYSTONE_DATA":                   {good: []string{"./here", "/var/lib/keystone"}},
@@ -174,5 +179,31 @@ func TestDebug(t *testing.T) {
 	c, err := load(t, "", "DEBUG=true", "LOG_LEVEL=error")
 	if err != nil || c.LogLevel.String() != "DEBUG" {
 		t.Errorf("DEBUG=true logs from %v, %v", c.LogLevel, err)
+	}
+}
+
+// TestBackupRecipients: a folder needs to be told for whom, and a secret key that was put in their place is not
+// repeated.
+func TestBackupRecipients(t *testing.T) {
+	for want, recipients := range map[string]string{
+		"needs KEYSTONE_BACKUP_RECIPIENTS": "", "none of age": "age1nonsense", "AGE-SECRET-KEY-…": "AGE-SECRET-KEY-1HUNTER2,",
+	} {
+		c := Config{backupFor: nil}
+		c.Node.Backup.Folder = "backups"
+		if recipients != "" {
+			if err := backupRecipients().set(&c, recipients); err != nil {
+				t.Errorf("%s: %v", recipients, err)
+			}
+		}
+		if err := c.finishBackup(); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "HUNTER2") {
+			t.Errorf("the recipients %q give %v", recipients, err)
+		}
+	}
+	c := Config{}
+	c.Node.Backup.Folder = "backups"
+	for recipients, sealed := range map[string]bool{"plain": false, "age1rjafjgp8z3zqmsqrjt7tucx577q52guqe4gjg8k0vve83u3un9nq4ea953": true} {
+		if err := errors.Join(backupRecipients().set(&c, recipients), c.finishBackup()); err != nil || c.Node.Backup.Lock.Sealed() != sealed {
+			t.Errorf("the recipients %q give %v", recipients, err)
+		}
 	}
 }

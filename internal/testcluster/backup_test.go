@@ -4,10 +4,14 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"path/filepath"
 	"testing"
+	"time"
 
+	"github.com/keystone-auth/keystone/api"
 	"github.com/keystone-auth/keystone/backup"
 	"github.com/keystone-auth/keystone/client"
+	"github.com/keystone-auth/keystone/cmd/keystone/node"
 	"github.com/keystone-auth/keystone/internal/testcluster"
 	"github.com/keystone-auth/keystone/store"
 )
@@ -54,5 +58,41 @@ func TestBackupsAreForFew(t *testing.T) {
 		if client.CodeOf(err) != want || want == "" && err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// TestOneNodeKeepsBackups: of nodes that share a folder one makes the backup, and after another election nobody
+// makes it again before its time.
+func TestOneNodeKeepsBackups(t *testing.T) {
+	folder := t.TempDir()
+	c := testcluster.StartWith(t, 3, func(c *node.Config) {
+		c.Backup = backup.Schedule{Folder: folder, Every: time.Hour, Keep: 3}
+	})
+	kept := func() []backup.Kept {
+		t.Helper()
+		all, err := backup.List(folder)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return all
+	}
+	testcluster.Poll(t, "no backup was made", func() error {
+		if len(kept()) == 0 {
+			return errors.New("none")
+		}
+		return nil
+	})
+	before := c.Leader()
+	before.Stop()
+	if _, err := c.Leader().Operator().CreateUser(t.Context(), api.CreateUserRequest{Username: "alice", Email: "alice@example.org", Password: testcluster.Password}); err != nil { // another one leads
+		t.Fatal(err)
+	}
+	before.Start()
+	c.WaitReady()
+	if all := kept(); len(all) != 1 {
+		t.Errorf("the folder holds %+v", all)
+	}
+	if r, err := backup.Verify(filepath.Join(folder, kept()[0].Name), backup.Keys{}, t.TempDir(), before.Config().Secret); err != nil || r.Signature != backup.SignatureGood {
+		t.Errorf("%+v, %v", r, err)
 	}
 }

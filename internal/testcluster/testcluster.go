@@ -59,6 +59,14 @@ func Start(t testing.TB, n int) *Cluster {
 // StartWith is Start with a change to the configuration of each node.
 func StartWith(t testing.TB, n int, change func(*node.Config)) *Cluster {
 	t.Helper()
+	c := Prepare(t, n, change)
+	c.Start()
+	return c
+}
+
+// Prepare is StartWith for whoever has something to do in the data folders first, which do not exist yet.
+func Prepare(t testing.TB, n int, change func(*node.Config)) *Cluster {
+	t.Helper()
 	c := &Cluster{t: t}
 	shared, dir := secret.NewClusterSecret(), t.TempDir()
 	var initial []cluster.Peer
@@ -86,12 +94,17 @@ func StartWith(t testing.TB, n int, change func(*node.Config)) *Cluster {
 		change(&config)
 		c.Nodes = append(c.Nodes, &Node{Name: peer.Name, Dir: config.DataDir, t: t, config: config})
 	}
-	t.Cleanup(c.finish)
+	return c
+}
+
+// Start starts the nodes of a cluster that was prepared.
+func (c *Cluster) Start() {
+	c.t.Helper()
+	c.t.Cleanup(c.finish)
 	for _, n := range c.Nodes {
 		n.Start()
 	}
 	c.WaitReady()
-	return c
 }
 
 // FreeAddress returns a loopback address whose port was free a moment ago.
@@ -222,6 +235,9 @@ func (c *Cluster) CreateUser(name string, roles ...string) api.User {
 	}
 	return u
 }
+
+// Config is what the node is started with.
+func (n *Node) Config() node.Config { return n.config }
 
 // Start starts the node on its data.
 func (n *Node) Start() {

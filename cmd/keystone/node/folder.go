@@ -20,6 +20,8 @@ const (
 	secretName = "secret"
 	socketName = "keystone.sock"
 	stateName  = "state.db"
+	// snapshotName is of the folder for copies of the state on their way in or out.
+	snapshotName = "snapshots"
 	// LogName is where keystone dev lets a node write its log.
 	LogName = "log"
 )
@@ -153,10 +155,14 @@ func (f *folder) makeSecret() (secret.ClusterSecret, error) {
 		return secret.ClusterSecret{}, fmt.Errorf("the data folder %s has data but its secret file is gone: put %s back, or set KEYSTONE_SECRET", f.path, secretName)
 	}
 	s := secret.NewClusterSecret()
+	return s, f.keepSecret(s)
+}
+
+func (f *folder) keepSecret(s secret.ClusterSecret) error {
 	if err := WriteFile(SecretFile(f.path), []byte(s.Reveal()+"\n")); err != nil {
-		return secret.ClusterSecret{}, fmt.Errorf("the cluster secret cannot be kept: %w: make room for it, or choose another folder with --data", err)
+		return fmt.Errorf("the cluster secret cannot be kept: %w: make room for it, or choose another folder with --data", err)
 	}
-	return s, nil
+	return nil
 }
 
 // WriteFile replaces a private file in one step: after a crash there is the old one or the new one,
@@ -182,9 +188,11 @@ func WriteFile(path string, data []byte) error {
 	return errors.Join(dir.Sync(), dir.Close())
 }
 
-func (f *folder) statePath() string { return filepath.Join(f.path, stateName) }
+func (f *folder) join(name string) string { return filepath.Join(f.path, name) }
 
-func (f *folder) snapshotPath() string { return filepath.Join(f.path, "snapshots") }
+func (f *folder) statePath() string { return f.join(stateName) }
+
+func (f *folder) snapshotPath() string { return f.join(snapshotName) }
 
 // listen opens the operator's socket. A socket that a crash left behind is in the way and answers
 // nobody: it may go because the lock says that no other process is behind it.

@@ -32,6 +32,8 @@ type sample struct {
 type figures struct {
 	cluster cluster.Stats
 	store   store.Stats
+
+	backupMade, backupVerified int64
 }
 
 var samples = []sample{
@@ -59,6 +61,8 @@ var samples = []sample{
 	}},
 	{"keystone_store_bytes", "Size of the state file.", func(f figures) float64 { return float64(f.store.Bytes) }},
 	{"keystone_store_free_pages", "Pages of the state file that hold nothing.", func(f figures) float64 { return float64(f.store.FreePages) }},
+	{"keystone_backup_last_success_seconds", "When the latest backup in the folder of scheduled ones was made, in seconds since 1970; 0: there is none.", func(f figures) float64 { return float64(f.backupMade) }},
+	{"keystone_backup_last_verified_seconds", "When the latest scheduled backup was proven and read back, in seconds since 1970; 0: there is none.", func(f figures) float64 { return float64(f.backupVerified) }},
 	{"keystone_store_readers", "Transactions that read the state file.", func(f figures) float64 { return float64(f.store.Readers) }},
 }
 
@@ -111,6 +115,7 @@ func (c nodeCollector) Collect(to chan<- prometheus.Metric) {
 		return
 	}
 	f := figures{cluster: c.node.cluster.Stats(), store: state}
+	f.backupMade, f.backupVerified = c.node.keeper.Last()
 	for _, s := range samples {
 		gauge(s.desc(), s.value(f))
 	}

@@ -69,6 +69,8 @@ type Config struct {
 	MailToLog      bool          // … or they are written to the log
 	Links          login.Links
 
+	Backup backup.Schedule // of backups that are made unasked
+
 	// MinFree is how many bytes must be free in DataDir before this node rather lets another one lead.
 	MinFree uint64
 	// StaleReads is how late an answer may be when nobody can be asked; 0: there is none then.
@@ -106,6 +108,8 @@ type Node struct {
 	hasher    *secret.Hasher
 	tokens    *oauth.Service
 	backups   *backup.Source
+	keeper    *backup.Keeper
+	endBackup func() // ends the scheduled backups
 	uses      func() // ends the recording of clients' uses and waits for it
 }
 
@@ -201,9 +205,10 @@ func (n *Node) wire(ctx context.Context, clusterSecret secret.ClusterSecret) err
 		Notary: secret.NewNotary(clusterSecret, c.Previous...),
 	}).Run)
 	n.count()
-	n.backups = n.backupSource(clusterSecret)
+	n.startBackups(clusterSecret)
 	n.server = n.api(memory, sealer)
 	n.recordUses(ctx)
+	n.keepBackups(ctx)
 	return nil
 }
 
@@ -322,8 +327,10 @@ func (n *Node) Close(ctx context.Context) error {
 	if n.server != nil {
 		errs = append(errs, n.drain(ctx))
 	}
-	if n.uses != nil {
-		n.uses()
+	for _, end := range []func(){n.uses, n.endBackup} {
+		if end != nil {
+			end()
+		}
 	}
 	for _, l := range []net.Listener{n.http, n.socket} {
 		if l != nil {
