@@ -36,7 +36,7 @@ func run(t *testing.T, database string, args ...string) *command {
 // TestImportIsKilled kills the importer, the leader and the database in turn, each as a power cut would, while
 // people are imported. In the end both sides are compared row by row.
 func TestImportIsKilled(t *testing.T) {
-	users, patience := 6_000, 5*time.Minute
+	users, patience := 2_000, 5*time.Minute
 	if torture {
 		users, patience = 1_000_000, time.Hour
 	}
@@ -48,7 +48,7 @@ func TestImportIsKilled(t *testing.T) {
 		t.Fatal(err)
 	}
 	importing := func(node int) *command {
-		return run(t, database, "import", "--data", f.folder(node), "--name", "killed", "--batch", "100", "--json")
+		return run(t, database, "import", "--data", f.folder(node), "--name", "killed", "--batch", "50", "--json")
 	}
 	// until waits for so many of a hundred users to be there, which a running import brings.
 	until := func(node int, percent int64, c *command) {
