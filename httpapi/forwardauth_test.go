@@ -1,6 +1,10 @@
 package httpapi_test
 
 import (
+	"bufio"
+	"fmt"
+	"io"
+	"net/http"
 	"testing"
 	"time"
 
@@ -36,6 +40,27 @@ func TestForwardAuth(t *testing.T) {
 	get[api.Message](s, post("/auth/logout", "").as(s.user.AccessToken))
 	if a := s.do(s.public, ask("").as(s.user.AccessToken)); a.status != 401 || a.header.Get("X-Auth-Subject") != "" {
 		t.Errorf("a dead token: %d %v", a.status, a.header)
+	}
+}
+
+// TestForwardAuthOfHead: bytes behind the answer to a HEAD would be taken for the answer to the next request, which
+// may be somebody else's.
+func TestForwardAuthOfHead(t *testing.T) {
+	s := newStack(t)
+	conn := s.dial()
+	for _, method := range []string{"HEAD", "GET", "HEAD", "GET"} {
+		_, err := fmt.Fprintf(conn, "%s %s/auth/verify/orders/7 HTTP/1.1\r\nHost: keystone.test\r\nAuthorization: Bearer %s\r\n\r\n", method, v1, s.user.AccessToken)
+		must(t, err)
+	}
+	answers := bufio.NewReader(conn)
+	for _, method := range []string{"HEAD", "GET", "HEAD", "GET"} {
+		resp, err := http.ReadResponse(answers, &http.Request{Method: method})
+		must(t, err)
+		body, err := io.ReadAll(resp.Body)
+		must(t, err)
+		if resp.StatusCode != 200 || (len(body) > 0) != (method == "GET") {
+			t.Errorf("%s: %d %q", method, resp.StatusCode, body)
+		}
 	}
 }
 
