@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -66,24 +65,12 @@ const maxLine = 64 << 10
 // ExportAudit calls fn with each event, the oldest first, as one line of JSON without its end. The line is
 // good until fn returns. It takes as long as the log is long, so ctx needs no deadline.
 func (c *Client) ExportAudit(ctx context.Context, q AuditQuery, fn func(line []byte) error) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base+q.path("/admin/audit/export"), nil)
+	answer, err := c.stream(ctx, q.path("/admin/audit/export"))
 	if err != nil {
 		return err
 	}
-	req.Header = c.header.Clone()
-	resp, err := c.http.Do(req)
-	if err != nil {
-		return unreached(err)
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode/100 != 2 {
-		text, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
-		if err != nil {
-			return fmt.Errorf("the answer of the export broke off: %w", err)
-		}
-		return errorOf(resp, text)
-	}
-	lines := bufio.NewScanner(resp.Body)
+	defer answer.Close()
+	lines := bufio.NewScanner(answer)
 	lines.Buffer(nil, maxLine)
 	for lines.Scan() {
 		if err := fn(lines.Bytes()); err != nil {

@@ -169,6 +169,28 @@ func (c *Client) tagged(ctx context.Context, method, path string, in, out any) (
 	return resp.Header.Get("ETag"), nil
 }
 
+// stream asks for an answer that may be larger than memory. Whoever reads it closes it.
+func (c *Client) stream(ctx context.Context, path string) (io.ReadCloser, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base+path, nil)
+	if err != nil {
+		return nil, err
+	}
+	req.Header = c.header.Clone()
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return nil, unreached(err)
+	}
+	if resp.StatusCode/100 == 2 {
+		return resp.Body, nil
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err != nil {
+		return nil, fmt.Errorf("the answer of GET %s broke off: %w", path, err)
+	}
+	return nil, errorOf(resp, text)
+}
+
 // unreached drops the URL that net/http wraps around errors: with a socket it is made up.
 func unreached(err error) error {
 	var wrapped *url.Error
