@@ -27,11 +27,8 @@ func StartBare(path string, machine raft.FSM, transport raft.Transport, servers 
 	for _, address := range servers {
 		all.Servers = append(all.Servers, raft.Server{ID: raft.ServerID(address), Address: address})
 	}
-	cached, err := newCachedLog(log)
-	snapshots := raft.NewDiscardSnapshotStore()
-	if err == nil {
-		err = raft.BootstrapCluster(config, cached, log, snapshots, transport, all)
-	}
+	cached, snapshots := newRecentLog(log), raft.NewDiscardSnapshotStore()
+	err = raft.BootstrapCluster(config, cached, log, snapshots, transport, all)
 	var r *raft.Raft
 	if err == nil {
 		r, err = raft.NewRaft(config, machine, cached, log, snapshots, transport)

@@ -3,7 +3,6 @@ package cluster
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -15,36 +14,10 @@ import (
 )
 
 const (
-	logCache   = 512
-	mostCached = 16 << 10 // bytes of an entry that is kept in memory for those who have not got it yet
 	// maxAppendEntries bounds one message to a node that was away, to 32 MiB of the largest entries.
 	maxAppendEntries = 128
 	raftIOTimeout    = 10 * time.Second
 )
-
-// cachedLog keeps recent entries in memory, but for large ones, such as the batches of an import: so many of
-// them would take 128 MiB.
-type cachedLog struct {
-	*raft.LogCache
-	log raft.LogStore
-}
-
-func newCachedLog(log raft.LogStore) (cachedLog, error) {
-	cache, err := raft.NewLogCache(logCache, log)
-	return cachedLog{cache, log}, err
-}
-
-// StoreLog implements raft.LogStore.
-func (l cachedLog) StoreLog(entry *raft.Log) error { return l.StoreLogs([]*raft.Log{entry}) }
-
-// StoreLogs implements raft.LogStore. What passes the cache by is not in it under another term either: raft removes
-// entries before it writes others in their place, which empties the cache.
-func (l cachedLog) StoreLogs(entries []*raft.Log) error {
-	if slices.ContainsFunc(entries, func(e *raft.Log) bool { return len(e.Data) > mostCached }) {
-		return l.log.StoreLogs(entries)
-	}
-	return l.LogCache.StoreLogs(entries)
-}
 
 // raftLog is the log and the votes of this node on disk.
 type raftLog struct {
@@ -129,10 +102,7 @@ func raftConfig(nodeID string, t Timings, notify chan<- bool) *raft.Config {
 
 // startRaft begins with the founders, if there are any, and runs raft.
 func startRaft(c *raft.Config, fsm raft.FSM, l carefulLog, snapshots raft.SnapshotStore, transport raftTransport, founders []server) (*raft.Raft, error) {
-	cached, err := newCachedLog(l)
-	if err != nil {
-		return nil, err
-	}
+	cached := newRecentLog(l)
 	if len(founders) > 0 {
 		if err := l.clean(); err != nil {
 			return nil, fmt.Errorf("the log cannot be written: %w", err)
