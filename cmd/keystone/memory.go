@@ -13,6 +13,8 @@ import (
 const (
 	// restCheck is how often the process looks whether it is at rest.
 	restCheck = 2 * time.Second
+	// pageCheck is how often it looks how much of its files it has in memory.
+	pageCheck = 500 * time.Millisecond
 	// restful is how much memory a process at rest may ask for between two looks. Raft and gossip ask for a
 	// third of that, one login asks for 64 MiB.
 	restful = 8 << 20
@@ -51,20 +53,23 @@ func (r *rest) due(asked, live uint64) bool {
 func giveBack(ctx context.Context, state *store.Store, log *slog.Logger) {
 	var r rest
 	figures := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}, {Name: "/gc/heap/live:bytes"}}
-	for ticks := time.NewTicker(restCheck); ; {
+	rests, pages := time.NewTicker(restCheck), time.NewTicker(pageCheck)
+	defer rests.Stop()
+	defer pages.Stop()
+	for {
 		select {
-		case <-ticks.C:
-		case <-ctx.Done():
-			ticks.Stop()
-			return
-		}
-		metrics.Read(figures)
-		rests := r.due(figures[0].Value.Uint64(), figures[1].Value.Uint64())
-		if rests {
+		case <-rests.C:
+			metrics.Read(figures)
+			if !r.due(figures[0].Value.Uint64(), figures[1].Value.Uint64()) {
+				continue
+			}
 			debug.FreeOSMemory()
-		}
-		if !rests && mapped() <= mostMapped {
-			continue
+		case <-pages.C:
+			if mapped() <= mostMapped {
+				continue
+			}
+		case <-ctx.Done():
+			return
 		}
 		if err := state.Mapped(unmap); err != nil {
 			log.Debug("the state file could not be let go of", "error", err)
