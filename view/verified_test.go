@@ -30,7 +30,7 @@ func TestMoreTokensThanRoom(t *testing.T) {
 			}
 		}
 	}
-	if n := v.Stats().Remembered; n < 1 || n > 8 {
+	if n := v.Stats().Remembered; n < 1 || n > 16 {
 		t.Errorf("a view with room for one set remembers %d tokens", n)
 	}
 	f.Must(t, &fsm.RevokeToken{Jti: "of nobody"})
