@@ -42,7 +42,7 @@ type set struct {
 	tokens [ways]atomic.Pointer[remembered]
 }
 
-func tagOf(hash uint64) uint32 { return uint32(hash >> 32) } //nolint:gosec // half of it is meant
+func tagOf(hash uint64) uint32 { return uint32(hash >> 32) }
 
 // newVerified makes room for at least so many tokens.
 func newVerified(tokens int) *verified {
