@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -103,6 +104,21 @@ func TestSettings(t *testing.T) {
 			if !strings.Contains(page, "`"+v+"`") {
 				t.Errorf("%s sets %s, which is no setting", path, v)
 			}
+		}
+	}
+}
+
+// TestImageHasEverySource: what .dockerignore does not name is not there when the image is built.
+func TestImageHasEverySource(t *testing.T) {
+	rooms, err := filepath.Glob("../*/*.go")
+	if err != nil || len(rooms) == 0 {
+		t.Fatal(rooms, err)
+	}
+	named := strings.Split(read(t, "../.dockerignore"), "\n")
+	for _, file := range append(rooms, "../cmd/keystone/main.go", "../internal/house/doc.go") {
+		room := strings.Split(file, "/")[1]
+		if room != "deploy" && !slices.Contains(named, "!"+room) {
+			t.Errorf(".dockerignore leaves %s out", room)
 		}
 	}
 }

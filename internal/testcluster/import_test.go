@@ -49,6 +49,7 @@ func TestImportGoesOnElsewhere(t *testing.T) {
 		t.Fatalf("the third batch: %+v, %v", out, err)
 	}
 	leader.Start()
+	c.WaitReady()
 	c.WaitAgreed()
 	if _, err := leader.Client().Login(t.Context(), api.TokenRequest{Username: "person-3-49", Password: testcluster.Password}); err != nil {
 		t.Errorf("a login at the node that was away: %v", err)

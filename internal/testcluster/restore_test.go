@@ -125,9 +125,12 @@ func TestRestoreOfABackupUnderLoad(t *testing.T) {
 	}
 	// Nobody was given entries that lead to a state without what the backup held.
 	c.Nodes[2].Stop()
+	c.WaitReady()
 	c.CreateUser("bob")
 	c.Nodes[2].Start()
+	c.WaitReady()
 	c.Leader().Stop() // so that another one that was sent the state leads
+	c.WaitReady()
 	login(t, c.Leader(), "bob")
 	for _, n := range c.Nodes {
 		if n.Running() == nil {
