@@ -11,6 +11,8 @@ LINT     := go tool -modfile=tools.mod golangci-lint
 FUZZTIME ?= 30s
 # RACE=off tests without the race detector, on a machine that has no C compiler.
 RACE     ?= on
+# How many people `make bench-import` moves.
+MIGRATION_USERS ?= 1000000
 
 # What is shipped is static; only the race detector wants cgo.
 export CGO_ENABLED := 0
@@ -22,10 +24,10 @@ GO_TEST := CGO_ENABLED=1 go test -race -tags $(TAGS)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help run build package manifests test bench lint fmt docs fuzz torture openapi-lint clean need-go need-cc need-postgres
+.PHONY: help run build package manifests test bench bench-import lint fmt docs fuzz torture openapi-lint clean need-go need-cc need-postgres
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: build ## Build, then start three nodes on this machine; options go into ARGS="--port 9000"
 	@exec ./bin/keystone dev $(ARGS)
@@ -44,7 +46,10 @@ test: lint need-cc need-postgres ## Vet, lint and run all tests with the race de
 	go test -tags $(TAGS) -timeout 14m ./httpapi ./lease # once more, to hold answers against the OpenAPI document, and for more worlds
 
 bench: build ## Measure Keystone against the limits of this machine; options go into ARGS="--rounds 7"
-	./bin/keystone bench limits --report bin/bench $(ARGS)
+	@status=0; ./bin/keystone bench limits --report bin/bench $(ARGS) || status=$$?; $(MAKE) bench-import || status=$$?; exit $$status
+
+bench-import: need-go need-postgres ## Measure the import of MIGRATION_USERS people against COPY
+	MIGRATION_USERS=$(MIGRATION_USERS) go test -tags $(TAGS) -count=1 -timeout 4h -run '^$$' -bench '^BenchmarkImport$$' -benchtime 1x ./internal/crash
 
 lint: need-go ## Vet the code and run the linters, the check of the formatting among them
 	go vet -tags $(TAGS) ./...

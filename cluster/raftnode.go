@@ -3,6 +3,7 @@ package cluster
 import (
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -22,6 +23,8 @@ const (
 // raftLog is the log and the votes of this node on disk.
 type raftLog struct {
 	*raftboltdb.BoltStore
+	path  string
+	still *sync.Mutex // held while the file may be mapped to another place
 }
 
 func openLog(path string) (raftLog, error) {
@@ -43,7 +46,7 @@ func openLog(path string) (raftLog, error) {
 	if err != nil {
 		return raftLog{}, fmt.Errorf("the log %s cannot be opened (%w): put the data folder back as it was, or empty it and let this node join its cluster anew", path, err)
 	}
-	return raftLog{disk}, nil
+	return raftLog{disk, path, new(sync.Mutex)}, nil
 }
 
 // raft's own key for the term.

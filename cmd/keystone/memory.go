@@ -2,26 +2,27 @@ package main
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"runtime/debug"
 	"runtime/metrics"
 	"time"
 
-	"github.com/keystone-auth/keystone/store"
+	"github.com/keystone-auth/keystone/cmd/keystone/node"
 )
 
 const (
 	// restCheck is how often the process looks whether it is at rest.
 	restCheck = 2 * time.Second
 	// pageCheck is how often it looks how much of its files it has in memory.
-	pageCheck = 500 * time.Millisecond
+	pageCheck = 25 * time.Millisecond
 	// restful is how much memory a process at rest may ask for between two looks. Raft and gossip ask for a
 	// third of that, one login asks for 64 MiB.
 	restful = 8 << 20
 	// mostMapped is how much of mapped files may be in memory before it is let go of under load too. Whoever imports a
 	// million people would else see the whole state there. What is looked at again comes back from the kernel's
 	// cache, in a fraction of a microsecond a page.
-	mostMapped = 96 << 20
+	mostMapped = 48 << 20
 	// worthwhile is how much must have been asked for since memory was given back before it is again.
 	worthwhile = 4 << 20
 )
@@ -48,9 +49,9 @@ func (r *rest) due(asked, live uint64) bool {
 	return true
 }
 
-// giveBack runs until ctx ends. The state counts too: after a crash bbolt walks over the whole file when it is
-// opened, and a page that was looked at once stays with the process.
-func giveBack(ctx context.Context, state *store.Store, log *slog.Logger) {
+// giveBack runs until ctx ends. The files of a node count too: after a crash bbolt walks over the whole file when it
+// is opened, and a page that was looked at once stays with the process.
+func giveBack(ctx context.Context, n *node.Node, log *slog.Logger) {
 	var r rest
 	figures := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}, {Name: "/gc/heap/live:bytes"}}
 	rests, pages := time.NewTicker(restCheck), time.NewTicker(pageCheck)
@@ -71,8 +72,8 @@ func giveBack(ctx context.Context, state *store.Store, log *slog.Logger) {
 		case <-ctx.Done():
 			return
 		}
-		if err := state.Mapped(unmap); err != nil {
-			log.Debug("the state file could not be let go of", "error", err)
+		if err := errors.Join(n.Store().Mapped(unmap), n.Cluster().MappedLog(unmap)); err != nil {
+			log.Debug("the files could not be let go of", "error", err)
 		}
 	}
 }

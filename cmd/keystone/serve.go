@@ -81,7 +81,7 @@ func serve(ctx context.Context, c Config, logs io.Writer) error {
 	log.Info("serving", "http", n.HTTP(), "data", c.Node.DataDir, "version", c.Node.Version)
 	resting, wake := context.WithCancel(ctx)
 	defer wake()
-	go giveBack(resting, n.Store(), log)
+	go giveBack(resting, n, log)
 	select {
 	case s := <-signals:
 		log.Info("stopping", "signal", s.String())

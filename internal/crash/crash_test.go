@@ -19,7 +19,7 @@ func TestKilledNodes(t *testing.T) {
 	}
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
-	f := startFleet(t)
+	f := startFleet(t, watched)
 	l := startLoad(t, f, 8)
 	for range rounds {
 		victim := random.IntN(len(f.Nodes))
@@ -60,7 +60,7 @@ func TestLeaderKilled(t *testing.T) {
 	if torture {
 		times = 10
 	}
-	f := startFleet(t)
+	f := startFleet(t, watched)
 	w := &worker{name: "patient", nodes: nil}
 	for i := range f.Nodes {
 		w.nodes = append(w.nodes, f.client(i))

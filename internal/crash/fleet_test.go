@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -24,25 +25,35 @@ const patience = 3 * time.Minute
 // torture tells whether the long form of the tests was asked for.
 var torture = os.Getenv("KEYSTONE_TORTURE") != ""
 
-// program is the binary under test, built once with the race detector.
-var program string
+// built is the folder with the binaries under test.
+var built string
 
 func TestMain(m *testing.M) {
-	dir, err := os.MkdirTemp("", "keystone-crash-")
-	if err != nil {
+	var err error
+	if built, err = os.MkdirTemp("", "keystone-crash-"); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	program = filepath.Join(dir, "keystone")
-	build := exec.Command("go", "build", "-race", "-tags", "hashicorpmetrics", "-o", program, "github.com/keystone-auth/keystone/cmd/keystone")
-	build.Env = append(os.Environ(), "CGO_ENABLED=1")
-	if out, err := build.CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "the program cannot be built: %v\n%s", err, out)
-		os.Exit(1)
-	}
 	code := m.Run()
-	_ = os.RemoveAll(dir)
+	_ = os.RemoveAll(built)
 	os.Exit(code)
+}
+
+// watched is the program with the race detector, and shipped as it is given to people, for what takes too
+// long otherwise or is measured.
+var (
+	watched = sync.OnceValues(func() (string, error) { return build("watched", "1", "-race") })
+	shipped = sync.OnceValues(func() (string, error) { return build("shipped", "0", "-trimpath") })
+)
+
+func build(name, cgo string, flag string) (path string, err error) {
+	path = filepath.Join(built, name)
+	cmd := exec.Command("go", "build", flag, "-tags", "hashicorpmetrics", "-o", path, "github.com/keystone-auth/keystone/cmd/keystone")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED="+cgo)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("the program cannot be built: %w\n%s", err, out)
+	}
+	return path, nil
 }
 
 // announcement is the line that `keystone dev --json` prints.
@@ -61,15 +72,20 @@ type announcement struct {
 // fleet is one `keystone dev` and its node processes.
 type fleet struct {
 	announcement
-	t    *testing.T
-	dir  string
-	port int
-	cmd  *exec.Cmd
+	t       testing.TB
+	program string
+	dir     string
+	port    int
+	cmd     *exec.Cmd // nil while it is stopped
 }
 
-// startFleet starts three nodes; stop ends them.
-func startFleet(t *testing.T) *fleet {
-	f := &fleet{t: t, dir: t.TempDir(), port: freePorts(t, 3)}
+// startFleet starts three nodes of a program; stop ends them.
+func startFleet(t testing.TB, program func() (string, error)) *fleet {
+	path, err := program()
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &fleet{t: t, program: path, dir: t.TempDir(), port: freePorts(t, 3)}
 	f.start()
 	t.Cleanup(func() {
 		f.stop()
@@ -82,7 +98,7 @@ func startFleet(t *testing.T) *fleet {
 }
 
 // freePorts returns a port which is free together with those that follow.
-func freePorts(t *testing.T, n int) int {
+func freePorts(t testing.TB, n int) int {
 	// Above what keystone dev takes for its cluster ports, and below what the system gives to outgoing
 	// connections: a node that was killed must find its port free.
 	for port := 30_000 + os.Getpid()%2_000; port < 32_700; port += n {
@@ -105,7 +121,7 @@ func freePorts(t *testing.T, n int) int {
 
 func (f *fleet) start() {
 	f.t.Helper()
-	f.cmd = exec.Command(program, "dev", "--json", "--no-rate-limit", "--data", f.dir, "--port", strconv.Itoa(f.port))
+	f.cmd = exec.Command(f.program, "dev", "--json", "--no-rate-limit", "--data", f.dir, "--port", strconv.Itoa(f.port))
 	// Cheap hashes, or the load would be argon2 and nothing else.
 	f.cmd.Env = append(os.Environ(), "KEYSTONE_ARGON2_MEMORY_KIB=64", "KEYSTONE_ARGON2_PASSES=1", "KEYSTONE_HASH_QUEUE=1000")
 	f.cmd.Stderr = os.Stderr
@@ -129,12 +145,16 @@ func (f *fleet) start() {
 
 func (f *fleet) stop() {
 	f.t.Helper()
+	if f.cmd == nil {
+		return
+	}
 	if err := f.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		f.t.Error(err)
 	}
 	if err := f.cmd.Wait(); err != nil {
 		f.t.Errorf("keystone dev did not stop cleanly: %v", err)
 	}
+	f.cmd = nil
 }
 
 func (f *fleet) folder(i int) string { return filepath.Join(f.dir, f.Nodes[i].Name) }
@@ -280,7 +300,7 @@ func (f *fleet) showLogs() {
 	}
 }
 
-func poll(t *testing.T, what string, done func() error) {
+func poll(t testing.TB, what string, done func() error) {
 	t.Helper()
 	deadline := time.Now().Add(patience)
 	for {

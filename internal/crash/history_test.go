@@ -23,7 +23,7 @@ func TestHistoriesOfProcesses(t *testing.T) {
 		duration, seed = 10*time.Minute, uint64(time.Now().UnixNano())
 	}
 	t.Logf("seed %d", seed)
-	f := startFleet(t)
+	f := startFleet(t, watched)
 	r := history.NewRecorder()
 	traffic := &history.Traffic{Recorder: r, Password: password, ClientID: f.Client.ID, Secret: f.Client.Secret}
 	for i := range f.Nodes {

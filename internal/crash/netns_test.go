@@ -97,6 +97,10 @@ func (h *hosts) start(i int, dir string, shared secret.ClusterSecret) {
 	if err != nil {
 		h.t.Fatal(err)
 	}
+	program, err := watched()
+	if err != nil {
+		h.t.Fatal(err)
+	}
 	var initial []string
 	for n := 1; n <= 3; n++ {
 		initial = append(initial, fmt.Sprintf("n%d=%s:7400", n, address(1, n)))
