@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"os"
 	"runtime/debug"
 	"runtime/metrics"
 	"time"
@@ -23,6 +24,9 @@ const (
 	// million people would else see the whole state there. What is looked at again comes back from the kernel's
 	// cache, in a fraction of a microsecond a page.
 	mostMapped = 48 << 20
+	// largeHeap is how much must be in use for garbage to be collected at half of that, and not when there is as much again. To
+	// go through it costs more then, but is due more rarely too. Without load a heap is that large nowhere.
+	largeHeap = 32 << 20
 	// worthwhile is how much must have been asked for since memory was given back before it is again.
 	worthwhile = 4 << 20
 )
@@ -31,7 +35,8 @@ const (
 // and collects garbage when there is some: a node to which nobody speaks would keep 64 MiB for each password
 // that was checked at once for minutes, and twice what it needs for ever.
 //
-// Under load nothing changes. A smaller GOGC would save as much, and have every request pay for it.
+// Under load nothing changes for the small heap that logins and introspection need: a smaller GOGC would have every request
+// pay for it.
 type rest struct {
 	last  uint64 // asked for in the whole life of the process, as of the last look
 	given uint64 // the same, as of the last time that memory was given back
@@ -53,6 +58,7 @@ func (r *rest) due(asked, live uint64) bool {
 // is opened, and a page that was looked at once stays with the process.
 func giveBack(ctx context.Context, n *node.Node, log *slog.Logger) {
 	var r rest
+	percent := 100
 	figures := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}, {Name: "/gc/heap/live:bytes"}}
 	rests, pages := time.NewTicker(restCheck), time.NewTicker(pageCheck)
 	defer rests.Stop()
@@ -61,6 +67,10 @@ func giveBack(ctx context.Context, n *node.Node, log *slog.Logger) {
 		select {
 		case <-rests.C:
 			metrics.Read(figures)
+			if p := pace(figures[1].Value.Uint64()); p != percent && os.Getenv("GOGC") == "" { // which the operator may have set
+				percent = p
+				debug.SetGCPercent(p)
+			}
 			if !r.due(figures[0].Value.Uint64(), figures[1].Value.Uint64()) {
 				continue
 			}
@@ -76,4 +86,12 @@ func giveBack(ctx context.Context, n *node.Node, log *slog.Logger) {
 			log.Debug("the files could not be let go of", "error", err)
 		}
 	}
+}
+
+// pace is how much garbage there may be, in percent of what is in use, where so many bytes are.
+func pace(live uint64) int {
+	if live > largeHeap {
+		return 50
+	}
+	return 100
 }
