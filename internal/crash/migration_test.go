@@ -191,7 +191,7 @@ INSERT INTO users (id, username, email, password_hash, is_verified, is_superuser
 	SELECT gen_random_uuid(), NAME || n, NAME || n || '@example.org', '$2b$12$EixZaYVK1fsbw1ZfbX3OXePaWxn96p36WQoeG6Lruj3vjPGga31lW', true, false FROM generate_series(1, 500) n;
 UPDATE users SET bio = NAME, updated_at = now() WHERE username IN (SELECT 'person' || lpad((100 + n)::text, 7, '0') FROM generate_series(1, 300) n);
 DELETE FROM users WHERE username IN (SELECT NAME || n FROM generate_series(1, 100) n);`,
-	"BEGIN; DELETE FROM user_roles; UPDATE users SET bio = 'taken back', updated_at = now(); ROLLBACK"
+	"BEGIN; DELETE FROM role_scopes; UPDATE users SET bio = 'taken back', updated_at = now() WHERE username LIKE 'person00001%'; ROLLBACK"
 
 // followed has the cluster follow the database, by a program that is killed meanwhile and begun again on another node.
 func (f *fleet) followed(database string, users int) {
@@ -259,7 +259,7 @@ func (c *command) until(t testing.TB, done func() bool) {
 func (c *command) kill(t testing.TB) {
 	t.Helper()
 	if err := c.Process.Kill(); err != nil {
-		t.Fatal(err)
+		t.Fatalf("keystone %q cannot be killed: %v\n%s", c.Args[1:], err, c.err.String())
 	}
 	<-c.done
 }
