@@ -47,6 +47,7 @@ type introduction struct {
 	Founders  []server `cbor:"7,keyasint,omitempty"` // whom the cluster began with, if it knows
 	Member    bool     `cbor:"8,keyasint,omitempty"` // its configuration names who asks
 	Leader    string   `cbor:"9,keyasint,omitempty"` // the node id of the leader that it follows
+	Members   []server `cbor:"10,keyasint,omitempty"`
 }
 
 // self is what a node knows about itself while it looks for its cluster.
@@ -80,6 +81,9 @@ func (s *self) introduce(_ context.Context, from caller, g greeting) (introducti
 	if !forming {
 		p := s.dir.now()
 		i.ClusterID, i.Founders = p.ClusterID, p.Initial
+		for _, m := range s.members.servers() {
+			i.Members = append(i.Members, server{ID: string(m.ID), Address: string(m.Address)})
+		}
 	}
 	if leader, ok := s.members.leader(); ok {
 		i.Leader = leader.nodeID
@@ -110,6 +114,9 @@ type found struct {
 
 // run returns when this node is in a cluster, or an error that trying again cannot mend.
 func (f *former) run(ctx context.Context) error {
+	if len(f.config.Join) > 0 && len(f.others()) == 0 {
+		return fmt.Errorf("this node has no data in %s and was told of no other node than itself: name a member of its cluster with --join, or begin a new cluster with keystone init", f.config.DataDir)
+	}
 	for {
 		answers, missing, err := f.greetAll(ctx)
 		if err != nil {

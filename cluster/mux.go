@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"slices"
 	"sync"
 	"time"
 )
@@ -51,15 +50,22 @@ type mux struct {
 }
 
 func newMux(l net.Listener, id *identity, dial dialFunc, logger *slog.Logger) *mux {
-	m := &mux{
-		identity: id, listener: l, dialRaw: dial, logger: logger, queues: map[string]*queue{},
-		handshakes: make(chan struct{}, mostHandshakes), open: map[*peerConn]struct{}{},
-	}
-	m.ctx, m.cancel = context.WithCancel(context.Background())
+	m := newDialer(id, dial, logger)
+	m.listener = l
 	for _, protocol := range protocols {
 		m.queues[protocol] = &queue{address: l.Addr(), conns: make(chan net.Conn), done: make(chan struct{})}
 	}
 	m.running.Go(m.accept)
+	return m
+}
+
+// newDialer makes a mux that only makes connections.
+func newDialer(id *identity, dial dialFunc, logger *slog.Logger) *mux {
+	m := &mux{
+		identity: id, dialRaw: dial, logger: logger, queues: map[string]*queue{},
+		handshakes: make(chan struct{}, mostHandshakes), open: map[*peerConn]struct{}{},
+	}
+	m.ctx, m.cancel = context.WithCancel(context.Background())
 	return m
 }
 
@@ -196,9 +202,11 @@ func (m *mux) connections() []*peerConn {
 // close ends the port and every connection.
 func (m *mux) close() {
 	m.cancel()
-	_ = m.listener.Close()
-	for _, protocol := range slices.Sorted(slices.Values(protocols)) {
-		_ = m.queues[protocol].Close()
+	if m.listener != nil {
+		_ = m.listener.Close()
+	}
+	for _, q := range m.queues {
+		_ = q.Close()
 	}
 	for _, conn := range m.connections() {
 		_ = conn.Close()

@@ -29,11 +29,28 @@ func NewSeed(clusterID, name, address string) (Seed, error) {
 	return Seed{clusterID, name, newNodeID(name), address}, nil
 }
 
+// Begin makes an empty data folder that of a new cluster's only node. So the cluster is begun by whoever asked
+// for it, once: a node that only ever joins and has lost its disk cannot begin a second one by mistake. After an
+// error the folder is as it was.
+func (s Seed) Begin(folder string) error {
+	return s.settle(folder, func(log raftLog) error {
+		config := raftConfig(s.nodeID, Timings{}.withDefaults(), nil)
+		if err := raft.BootstrapCluster(config, log, log, raft.NewInmemSnapshotStore(), nil, s.members()); err != nil {
+			return fmt.Errorf("the first log entry cannot be written: %w", err)
+		}
+		return nil
+	}, func() error { return nil })
+}
+
+func (s Seed) members() raft.Configuration {
+	return raft.Configuration{Servers: []raft.Server{
+		{Suffrage: raft.Voter, ID: raft.ServerID(s.nodeID), Address: raft.ServerAddress(s.address)},
+	}}
+}
+
 // Configuration is the membership that the state is to be given in its last log entry: this node alone.
 func (s Seed) Configuration() []byte {
-	return raft.EncodeConfiguration(raft.Configuration{Servers: []raft.Server{
-		{Suffrage: raft.Voter, ID: raft.ServerID(s.nodeID), Address: raft.ServerAddress(s.address)},
-	}})
+	return raft.EncodeConfiguration(s.members())
 }
 
 // HasData tells whether a data folder holds what a node must not lose.
@@ -55,10 +72,23 @@ func HasData(folder string) bool {
 // state is to put the state file into its place. The place of the node is written last: before that no node
 // starts on the folder, so that a crash in between leaves nothing that would be taken for a cluster. After
 // an error the folder is as it was.
-func (s Seed) Plant(folder string, term uint64, state func() error) (err error) {
+func (s Seed) Plant(folder string, term uint64, state func() error) error {
+	if term <= firstTerm {
+		return fmt.Errorf("BUG: term %d is that of a log that nobody has used", term)
+	}
+	return s.settle(folder, func(log raftLog) error {
+		if err := log.SetUint64(currentTerm, term); err != nil {
+			return fmt.Errorf("the log cannot be written: %w", err)
+		}
+		return nil
+	}, state)
+}
+
+// settle makes the log, then the state, and writes the node's place last.
+func (s Seed) settle(folder string, begin func(raftLog) error, state func() error) (err error) {
 	d := &dataDir{path: folder}
-	if HasData(folder) || term <= firstTerm {
-		return fmt.Errorf("BUG: %s holds a node's data, or term %d is that of a log that nobody has used", folder, term)
+	if HasData(folder) {
+		return fmt.Errorf("BUG: %s holds a node's data", folder)
 	}
 	defer func() {
 		if err != nil {
@@ -72,8 +102,8 @@ func (s Seed) Plant(folder string, term uint64, state func() error) (err error) 
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(log.SetUint64(currentTerm, term), log.Close(), store.SyncDir(filepath.Dir(d.logFile()))); err != nil {
-		return fmt.Errorf("the log in %s cannot be written: %w", folder, err)
+	if err := errors.Join(begin(log), log.Close(), store.SyncDir(filepath.Dir(d.logFile()))); err != nil {
+		return err
 	}
 	if err := state(); err != nil {
 		return err

@@ -27,7 +27,7 @@ fi
 root=$work/deb
 install -D -m 755 bin/keystone "$root/usr/bin/keystone"
 install -D -m 644 deploy/systemd/keystone.service "$root/usr/lib/systemd/system/keystone.service"
-install -D -m 644 deploy/systemd/keystone.yaml "$root/etc/keystone/keystone.yaml"
+install -d -m 755 "$root/etc/keystone"
 install -D -m 644 "$tree/completions/keystone.bash" "$root/usr/share/bash-completion/completions/keystone"
 install -D -m 644 "$tree/completions/keystone.zsh" "$root/usr/share/zsh/vendor-completions/_keystone"
 install -D -m 644 "$tree/completions/keystone.fish" "$root/usr/share/fish/vendor_completions.d/keystone.fish"
@@ -35,7 +35,6 @@ install -D -m 644 LICENSE "$root/usr/share/doc/keystone/copyright"
 cp -R docs README.md "$root/usr/share/doc/keystone/"
 install -D -m 755 deploy/debian/postinst "$root/DEBIAN/postinst"
 install -m 755 deploy/debian/prerm "$root/DEBIAN/prerm"
-echo /etc/keystone/keystone.yaml > "$root/DEBIAN/conffiles"
 # Debian wants a digit first, and takes no hyphens but the one of its own revision.
 deb=$(echo "$version" | sed -E 's/^v//; s/-/+/g; s/^([^0-9])/0~\1/')
 cat > "$root/DEBIAN/control" <<CONTROL

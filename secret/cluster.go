@@ -11,6 +11,7 @@ import (
 	"io"
 	"log/slog"
 	"strings"
+	"unicode"
 )
 
 // redacted stands for the cluster secret wherever it would be printed by accident.
@@ -72,6 +73,27 @@ func ParseClusterSecret(text string) (ClusterSecret, error) {
 		return ClusterSecret{}, errors.New("the cluster secret has a mistyped or missing character: copy it again from a node that works")
 	}
 	return s, nil
+}
+
+// ParseClusterSecrets reads one secret or several with white space or commas between them. The first one counts,
+// and the others are taken too, while the secret is being exchanged.
+func ParseClusterSecrets(text string) (current ClusterSecret, others []ClusterSecret, err error) {
+	words := strings.FieldsFunc(text, func(r rune) bool { return r == ',' || unicode.IsSpace(r) })
+	if len(words) == 0 {
+		words = []string{""}
+	}
+	for i, word := range words {
+		s, err := ParseClusterSecret(word)
+		switch {
+		case err != nil:
+			return ClusterSecret{}, nil, err
+		case i == 0:
+			current = s
+		default:
+			others = append(others, s)
+		}
+	}
+	return current, others, nil
 }
 
 // IsZero tells whether there is no secret.

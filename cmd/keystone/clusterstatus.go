@@ -13,7 +13,7 @@ import (
 )
 
 func clusterCommand() *cobra.Command {
-	return group("cluster", "Look at the cluster, or act on all of it", clusterStatusCommand(), clusterInvalidateCommand())
+	return group("cluster", "Look at the cluster, or act on all of it", clusterStatusCommand(), clusterJoinCommand(), clusterInvalidateCommand())
 }
 
 func clusterStatusCommand() *cobra.Command {

@@ -41,7 +41,7 @@ To run a node:  keystone serve     alone on 127.0.0.1:8000, unless it is told mo
 		SilenceErrors: true,
 	}
 	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(serveCommand(), devCommand(), adminCommand(), clusterCommand(), healthCommand(), secretCommand(), versionCommand(), environmentTopic())
+	root.AddCommand(serveCommand(), initCommand(), devCommand(), adminCommand(), clusterCommand(), healthCommand(), secretCommand(), versionCommand(), environmentTopic())
 	root.AddCommand(configCommand(), completionCommand())
 	root.AddCommand(auditCommand())
 	root.AddCommand(userCommand(), sessionCommand())

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 
@@ -26,7 +27,7 @@ const tokenVariable = "KEYSTONE_TOKEN"
 
 // operatorCommand gives a command the flags that say which node it asks, and as whom.
 func operatorCommand(cmd *cobra.Command) *cobra.Command {
-	addFlags(cmd.Flags(), "data")
+	addFlags(cmd.Flags(), "config", "data")
 	cmd.Flags().String("url", "", "ask the node at this address, such as https://auth.example.org, with the token in "+tokenVariable+" or --token-file")
 	cmd.Flags().String("token-file", "", "file that holds an access token for --url, or - for standard input")
 	return cmd
@@ -122,16 +123,26 @@ func errNoNode(folder string) error {
 	return fmt.Errorf("no node runs on the data folder %s: start one, or tell with --data where its data is", folder)
 }
 
+// dataFolder is the folder that the flags, the environment or a configuration name. If none of them does, it is
+// the one of the node that keystone init prepared.
 func dataFolder(flags *pflag.FlagSet) (string, error) {
 	from, problems := openSources(flags, os.Environ())
 	if len(problems) > 0 {
 		return "", problems[0]
 	}
-	for _, s := range settings {
-		if s.flag == "data" {
-			v, err := from.find(s)
-			return v.text, err
+	row := slices.IndexFunc(settings, func(s setting) bool { return s.flag == "data" })
+	v, err := from.find(settings[row])
+	if err != nil || v.level != fromDefault || node.IsUsed(v.text) {
+		return v.text, err
+	}
+	if made := madeConfig(); made != "" {
+		file, problems := readConfigFile(made, made)
+		if len(problems) > 0 {
+			return "", problems[0]
+		}
+		if e, ok := file[settings[row].key()]; ok {
+			return e.text, nil
 		}
 	}
-	return "", errors.New("BUG: there is no setting for the data folder")
+	return v.text, nil
 }

@@ -84,9 +84,9 @@ var settings = []setting{
 		set:  boolean(func(c *Config) *bool { return &c.Node.NonVoter }),
 	},
 	{
-		env: "KEYSTONE_SECRET", secret: true, doc: "the cluster secret, the same on every node; a lone node makes its own and keeps it in the data folder",
+		env: "KEYSTONE_SECRET", secret: true, doc: "the cluster secret, the same on every node; a lone node makes its own and keeps it in the data folder. Of several, with white space between them, the first counts and all are taken, while it is being exchanged",
 		set: func(c *Config, v string) (err error) {
-			c.Node.Secret, err = secret.ParseClusterSecret(v)
+			c.Node.Secret, c.Node.Previous, err = secret.ParseClusterSecrets(v)
 			return err
 		},
 	},

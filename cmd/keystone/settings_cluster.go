@@ -96,7 +96,6 @@ func joinAddresses(c *Config, v string) error {
 }
 
 func previousSecrets(c *Config, v string) error {
-	c.Node.Previous = nil
 	for item := range strings.SplitSeq(v, ",") {
 		s, err := secret.ParseClusterSecret(item)
 		if err != nil {

@@ -7,13 +7,14 @@ import (
 
 	"github.com/keystone-auth/keystone/backup"
 	"github.com/keystone-auth/keystone/cluster"
+	"github.com/keystone-auth/keystone/iam"
 	"github.com/keystone-auth/keystone/secret"
 )
 
 // Restore makes a data folder, which must be empty, that of a node whose state is the backup's. After an error
 // the folder is as it was.
 func Restore(c Config, file string, keys backup.Keys, newCluster bool) (out backup.Restored, err error) {
-	undo, err := emptyFolder(c.DataDir)
+	undo, err := emptyFolder(c.DataDir, "a backup is restored into")
 	if err != nil {
 		return out, err
 	}
@@ -46,10 +47,32 @@ func Restore(c Config, file string, keys backup.Keys, newCluster bool) (out back
 	return r.Run()
 }
 
+// Begin makes a data folder, which must be empty, that of the first and only node of a new cluster, and returns
+// what makes that undone. After an error the folder is as it was.
+func Begin(path, name, address string) (undo func(), err error) {
+	undo, err = emptyFolder(path, "a new cluster begins in")
+	if err != nil {
+		return nil, err
+	}
+	f, err := openFolder(path)
+	if err != nil {
+		return nil, err
+	}
+	seed, err := cluster.NewSeed(iam.NewID().String(), name, address)
+	if err == nil {
+		err = seed.Begin(path)
+	}
+	if err = errors.Join(err, f.close()); err != nil {
+		undo()
+		return nil, err
+	}
+	return undo, nil
+}
+
 // emptyFolder refuses a folder in which a node has been. undo brings it back to what it is now.
-func emptyFolder(path string) (undo func(), err error) {
+func emptyFolder(path, what string) (undo func(), err error) {
 	if _, err := os.Stat((&folder{path: path}).statePath()); err == nil || cluster.HasData(path) {
-		return nil, fmt.Errorf("the data folder %s holds a node's data: a backup is restored into an empty one, choose another with --data; nothing was changed", path)
+		return nil, fmt.Errorf("the data folder %s holds a node's data: %s an empty one, choose another with --data; nothing was changed", path, what)
 	}
 	before := map[string]bool{}
 	entries, err := os.ReadDir(path)
@@ -62,7 +85,7 @@ func emptyFolder(path string) (undo func(), err error) {
 			_ = os.RemoveAll(path)
 			return
 		}
-		for _, name := range []string{lockName, secretName, stateName, snapshotName} {
+		for _, name := range []string{lockName, secretName, stateName, snapshotName, "raft", "cluster.json"} {
 			if !before[name] {
 				_ = os.RemoveAll((&folder{path: path}).join(name))
 			}
