@@ -33,6 +33,16 @@ type RaiseEpochRequest struct {
 	Reason string `json:"reason"` // for the audit log and whoever looks at the cluster; up to 200 bytes
 }
 
+// TransferRequest has another node lead.
+type TransferRequest struct {
+	To string `json:"to,omitempty"` // its name; without one any other node that votes
+}
+
+// Leadership says who leads.
+type Leadership struct {
+	Leader string `json:"leader"`
+}
+
 // Node is one member of the cluster.
 type Node struct {
 	Name         string `json:"name"`

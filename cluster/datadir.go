@@ -27,6 +27,8 @@ type place struct {
 	// Initial are the members that the cluster began with, as the node that formed it decided. Those
 	// who were among them tell each other, so that forming ends even if that node is lost.
 	Initial []server `json:"initial,omitempty"`
+	// NoVote is set for a node that is not to vote until somebody says otherwise, whoever leads.
+	NoVote bool `json:"no_vote,omitempty"`
 }
 
 // server is a member as it is told and kept.
@@ -38,6 +40,8 @@ type server struct {
 // dataDir is the folder in which a node keeps what it must not forget.
 type dataDir struct {
 	path string
+
+	changing sync.Mutex // one change at a time
 
 	mu    sync.Mutex
 	place place
@@ -147,19 +151,24 @@ func (d *dataDir) settle(hasLog, hasState bool) error {
 	return d.write(p)
 }
 
+// change writes down what edit makes of the place.
+func (d *dataDir) change(edit func(*place)) error {
+	d.changing.Lock()
+	defer d.changing.Unlock()
+	p := d.now()
+	edit(&p)
+	return d.write(p)
+}
+
 // adopt remembers the cluster before the first vote is given in it.
 func (d *dataDir) adopt(clusterID string, initial []server) error {
-	p := d.now()
-	p.ClusterID, p.Initial = clusterID, initial
-	return d.write(p)
+	return d.change(func(p *place) { p.ClusterID, p.Initial = clusterID, initial })
 }
 
 // joined remembers that the log holds something.
 func (d *dataDir) joined() error {
-	p := d.now()
-	if p.Joined {
+	if d.now().Joined {
 		return nil
 	}
-	p.Joined = true
-	return d.write(p)
+	return d.change(func(p *place) { p.Joined = true })
 }

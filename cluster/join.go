@@ -109,7 +109,10 @@ type admission struct {
 	alive   func(nodeID string) bool // as gossip has it
 	leases  *leases
 	yield   func(ctx context.Context)
-	logger  *slog.Logger
+	vote    *promotion
+	// takeVote tells this node itself whether it is to vote.
+	takeVote func(context.Context, caller, voteRequest) (done, error)
+	logger   *slog.Logger
 
 	mu sync.Mutex // one newcomer at a time
 }

@@ -106,7 +106,7 @@ func (l *leadership) lead(ctx context.Context) {
 }
 
 // promotion is the duty that gives newcomers the right to vote, once they have followed the log
-// closely for a while. Nobody loses it by being away: a cluster that shrinks by itself would soon
+// closely for a while. A node that says that it is not to vote stays without. Nobody loses it by being away: a cluster that shrinks by itself would soon
 // be one node. Only a node that replaces a dead one of its name takes its place.
 type promotion struct {
 	members       *members
@@ -139,7 +139,7 @@ func (p *promotion) run(ctx context.Context) {
 				healthySince[s.ID] = since
 			}
 			if time.Since(since) >= p.stabilisation || p.founder(nameOf(string(s.ID))) {
-				p.promote(ctx, s)
+				_ = p.promote(ctx, s) // tried again in the next round
 			}
 		}
 	}
@@ -152,11 +152,12 @@ func (p *promotion) follows(ctx context.Context, s raft.Server) bool {
 	return err == nil && !r.NonVoter && r.Applied+mostBehind >= at
 }
 
-func (p *promotion) promote(ctx context.Context, s raft.Server) {
+func (p *promotion) promote(ctx context.Context, s raft.Server) error {
 	err := await(ctx, p.closed, p.members.raft.Load().AddVoter(s.ID, s.Address, 0, time.Second))
 	if err != nil {
 		p.logger.Debug("a node could not be given its vote yet", "node", nameOf(string(s.ID)), "error", err)
-		return
+		return err
 	}
 	p.logger.Info("a node votes from now on", "node", nameOf(string(s.ID)))
+	return nil
 }

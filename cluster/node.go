@@ -130,24 +130,28 @@ func (n *Node) wire() {
 	n.leadership.add(n.clock.run)
 	n.space = &spaceCheck{disk: n.disk, nodeID: id, members: n.members, survey: survey.ask, yield: n.yield, logger: c.Logger}
 	n.leadership.add(n.space.run)
-	n.leadership.add((&promotion{
+	votes := &promotion{
 		members: n.members, survey: survey.ask, applied: c.FSM.Applied, closed: n.closed,
 		stabilisation: c.Timings.Stabilisation, founder: n.isFounder, logger: c.Logger,
-	}).run)
-	n.admission = &admission{members: n.members, client: n.client, closed: n.closed, alive: n.gossips, leases: n.leases, yield: n.yield, logger: c.Logger}
+	}
+	n.leadership.add(votes.run)
+	n.admission = &admission{members: n.members, client: n.client, closed: n.closed, alive: n.gossips, leases: n.leases, yield: n.yield, vote: votes, takeVote: n.self.takeVote, logger: c.Logger}
 
 	hello, join := handle(n.self.introduce), handle(n.admission.admit)
 	hello.open, join.open = true, true
 	n.rpc = &rpcServer{identity: n.self.identity, ctx: n.ctx, logger: c.Logger, routes: map[string]route{
-		"/hello":   hello,
-		"/join":    join,
-		"/remove":  handle(n.admission.remove),
-		"/apply":   handle(n.proposer.receive),
-		"/confirm": handle(n.proposer.receiveConfirm),
-		"/lease":   handle(n.leases.receive),
-		"/fence":   handle(fences.receive),
-		"/read":    handle(n.readers.receive),
-		"/status":  handle(survey.receive),
+		"/hello":    hello,
+		"/join":     join,
+		"/remove":   handle(n.admission.remove),
+		"/suffrage": handle(n.admission.suffrage),
+		"/vote":     handle(n.self.takeVote),
+		"/transfer": handle(n.handOn),
+		"/apply":    handle(n.proposer.receive),
+		"/confirm":  handle(n.proposer.receiveConfirm),
+		"/lease":    handle(n.leases.receive),
+		"/fence":    handle(fences.receive),
+		"/read":     handle(n.readers.receive),
+		"/status":   handle(survey.receive),
 	}}
 	n.serving.Go(func() {
 		if err := n.rpc.serve(n.mux.queues[protocolRPC]); err != nil && !errors.Is(err, net.ErrClosed) {
@@ -220,7 +224,7 @@ func (n *Node) chat(ctx context.Context) *gossip {
 		g, err = startGossip(gossipConfig{
 			mux: n.mux, packets: n.packets, advertise: n.self.advertise,
 			nodeID: n.self.nodeID, clusterID: n.self.identity.cluster(),
-			self:   hint{Name: c.Name, HTTP: c.HTTPAddress, Version: c.Version, NonVoter: c.NonVoter, Address: n.self.advertise},
+			self:   hint{Name: c.Name, HTTP: c.HTTPAddress, Version: c.Version, NonVoter: !n.self.wantsVote(), Address: n.self.advertise},
 			secret: c.Secret, previous: c.Previous, probe: c.Timings.GossipProbe, closed: n.closed, logger: c.Logger,
 		})
 	}

@@ -24,30 +24,32 @@ type removeReply struct{}
 // node is refused by the others at once and stops when it learns of it. Whoever removes a node that
 // may be hostile must change the cluster secret too: with it, it can join again.
 func (n *Node) Remove(ctx context.Context, name string) error {
+	_, err := onLeader(ctx, n, "/remove", removeRequest{name}, n.admission.remove)
+	return err
+}
+
+// onLeader has the leader do something, on whichever node it is asked for: do here, or what the leader has at the
+// path. It is tried again as long as it is certain that nothing was done.
+func onLeader[Request, Reply any](ctx context.Context, n *Node, path string, request Request, do func(context.Context, caller, Request) (Reply, error)) (reply Reply, err error) {
 	ctx, cancel := context.WithTimeout(ctx, proposeTimeout)
 	defer cancel()
 	for {
-		err := n.removeOnce(ctx, name)
+		leader, known := n.members.leader()
+		switch {
+		case n.members.leads():
+			reply, err = do(ctx, caller{}, request)
+		case known:
+			err = n.client.call(ctx, leader, path, request, &reply)
+		default:
+			err = errNotLeader
+		}
 		if err == nil || !provesNothing(err) {
-			return err
+			return reply, err
 		}
 		if !n.proposer.pause(ctx) {
-			return undecided(false)
+			return reply, undecided(false)
 		}
 	}
-}
-
-func (n *Node) removeOnce(ctx context.Context, name string) error {
-	if n.members.leads() {
-		_, err := n.admission.remove(ctx, caller{}, removeRequest{name})
-		return err
-	}
-	leader, known := n.members.leader()
-	if !known {
-		return errNotLeader
-	}
-	var reply removeReply
-	return n.client.call(ctx, leader, "/remove", removeRequest{name}, &reply)
 }
 
 // remove is the leader's side.
@@ -57,32 +59,37 @@ func (a *admission) remove(ctx context.Context, _ caller, request removeRequest)
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for _, s := range a.members.servers() {
-		if nameOf(string(s.ID)) != request.Name {
-			continue
-		}
-		if len(a.members.servers()) == 1 {
-			return removeReply{}, iam.Errorf(iam.Conflict, "This is the only node of the cluster.")
-		}
-		if err := a.spare(ctx, s); err != nil {
-			return removeReply{}, err
-		}
-		if string(s.ID) == a.leases.nodeID {
-			// A leader that leaves has a lease of its own, which only its successor can wait out.
-			a.yield(ctx)
-			return removeReply{}, errNotLeader
-		}
-		err := a.expel(ctx, s.ID)
-		if err != nil && !provesNothing(err) {
-			return removeReply{}, fmt.Errorf("whether the node was removed is not known, look at the cluster's status: %w", err)
-		}
-		if err != nil {
-			return removeReply{}, errors.Join(errNotLeader, err)
-		}
-		a.logger.Info("a node was removed from the cluster", "node", request.Name)
-		return removeReply{}, nil
+	s, err := a.members.named(request.Name)
+	if err != nil {
+		return removeReply{}, err
 	}
-	return removeReply{}, iam.Errorf(iam.NotFound, "The cluster has no node called %s.", request.Name)
+	if len(a.members.servers()) == 1 {
+		return removeReply{}, iam.Errorf(iam.Conflict, "This is the only node of the cluster.")
+	}
+	if err := a.spare(ctx, s); err != nil {
+		return removeReply{}, err
+	}
+	if string(s.ID) == a.leases.nodeID {
+		// A leader that leaves has a lease of its own, which only its successor can wait out.
+		a.yield(ctx)
+		return removeReply{}, errNotLeader
+	}
+	if err := changed("the node was removed", a.expel(ctx, s.ID)); err != nil {
+		return removeReply{}, err
+	}
+	a.logger.Info("a node was removed from the cluster", "node", request.Name)
+	return removeReply{}, nil
+}
+
+// changed is what is told of a change of the members that failed: that nothing was done, or that nobody knows.
+func changed(what string, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case provesNothing(err):
+		return errors.Join(errNotLeader, err)
+	}
+	return fmt.Errorf("whether %s is not known, look at the cluster's status: %w", what, err)
 }
 
 // expel removes a member once its lease is over.

@@ -62,7 +62,7 @@ type report struct {
 	Role      string   `cbor:"3,keyasint"`
 	Version   string   `cbor:"4,keyasint,omitempty"`
 	Applied   uint64   `cbor:"5,keyasint"`
-	NonVoter  bool     `cbor:"6,keyasint,omitempty"`
+	NonVoter  bool     `cbor:"6,keyasint,omitempty"`  // it is not to be given a vote
 	HashIndex uint64   `cbor:"7,keyasint,omitempty"`  // the lower one of both places in the log
 	Hash      []byte   `cbor:"8,keyasint,omitempty"`  // empty when it is forgotten
 	Ready     bool     `cbor:"9,keyasint,omitempty"`  // it leads and has set itself up
@@ -80,7 +80,7 @@ func (s surveyor) receive(_ context.Context, _ caller, request reportRequest) (r
 	n := s.node
 	r := report{
 		NodeID: n.self.nodeID, HTTP: n.config.HTTPAddress, Role: n.Role(), Version: n.config.Version,
-		Applied: n.config.FSM.Applied(), NonVoter: n.config.NonVoter, Ready: n.leadership.ready.Load(),
+		Applied: n.config.FSM.Applied(), NonVoter: !n.self.wantsVote(), Ready: n.leadership.ready.Load(),
 		Now: n.config.Now(), LowDisk: n.disk.low(),
 	}
 	r.HashIndex = min(request.At, r.Applied)

@@ -130,6 +130,16 @@ func (m *members) byID(nodeID string) (raft.Server, bool) {
 	return raft.Server{}, false
 }
 
+// named finds a member by its name, or refuses.
+func (m *members) named(name string) (raft.Server, error) {
+	for _, s := range m.servers() {
+		if nameOf(string(s.ID)) == name {
+			return s, nil
+		}
+	}
+	return raft.Server{}, iam.Errorf(iam.NotFound, "The cluster has no node of that name.")
+}
+
 func (m *members) at(address string) (raft.Server, bool) {
 	for _, s := range m.servers() {
 		if string(s.Address) == address {

@@ -7,7 +7,6 @@ import (
 	"net"
 	"time"
 
-	"github.com/keystone-auth/keystone/fsm"
 	"github.com/keystone-auth/keystone/iam"
 )
 
@@ -43,12 +42,7 @@ func (s *Server) backup(x *exchange) error {
 func (s *Server) recordBackup(x *exchange) error {
 	ctx, cancel := context.WithTimeout(s.life, requestTime)
 	defer cancel()
-	o := x.origin()
-	_, err := s.Proposer.Propose(ctx, o, &fsm.RecordAudit{Entries: []iam.AuditEntry{{
-		At: iam.Now(), Type: "cluster.backup_read", Target: s.Node, Result: iam.AuditSuccess,
-		Actor: o.Actor, IP: o.IP, UserAgent: o.UserAgent, RequestID: o.Trace,
-	}}})
-	return err
+	return s.recordAct(ctx, x, "cluster.backup_read", s.Node, iam.AuditSuccess)
 }
 
 // sending gives the reader of a long answer time for each part of it.

@@ -27,6 +27,8 @@ var (
 	}
 )
 
+const inPathNode = "The node's name."
+
 var describedPlatform = map[string]described{
 	"POST /api/v1/admin/cluster/epoch": {
 		tag: "Cluster", summary: "Make everything dead that was issued", id: "raiseEpoch", success: "The new epoch. Every token, session and mailed link of before is dead on every node, that of the caller included.",
@@ -35,6 +37,21 @@ var describedPlatform = map[string]described{
 	"GET /api/v1/admin/cluster": {
 		tag: "Cluster", summary: "Read the state of the nodes", id: "cluster", success: "What the node that was asked knows of all nodes.",
 		text: "Answered without a leader too. `agrees` compares the state hashes of two nodes at a common log index.",
+	},
+	"DELETE /api/v1/admin/cluster/nodes/{}": {
+		tag: "Cluster", summary: "Remove a node", id: "removeNode", success: "The node is no member any more: the others refuse it at once, and it stops.", inPath: inPathNode, fails: []iam.Code{iam.Conflict, iam.TemporarilyUnavailable},
+		text: "Refused where the others would have no majority. Whoever has the cluster secret can join again: exchange it where the node may be in the wrong hands.",
+	},
+	"POST /api/v1/admin/cluster/nodes/{}/promote": {
+		tag: "Cluster", summary: "Give a node a vote", id: "promoteNode", success: "The node votes, and can lead.", inPath: inPathNode, fails: []iam.Code{iam.Conflict, iam.TemporarilyUnavailable},
+		text: "Only one that was demoted needs it: others are given their vote once they follow closely. Refused where the node is down, or far behind.",
+	},
+	"POST /api/v1/admin/cluster/nodes/{}/demote": {
+		tag: "Cluster", summary: "Take a node's vote", id: "demoteNode", success: "The node answers like all others, and neither votes nor leads until it is promoted.", inPath: inPathNode, fails: []iam.Code{iam.Conflict, iam.TemporarilyUnavailable},
+		text: "Refused where the others would have no majority, and where the node does not answer.",
+	},
+	"POST /api/v1/admin/cluster/transfer": {
+		tag: "Cluster", summary: "Have another node lead", id: "transferLeadership", success: "Who leads now.", fails: []iam.Code{iam.Conflict, iam.NotFound, iam.TemporarilyUnavailable},
 	},
 	"GET /api/v1/admin/backup": {
 		tag: "Cluster", summary: "Copy the whole state", id: "backup", success: "An archive of the state as this node has it, which ends with its SHA-256 and a signature.",

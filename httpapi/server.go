@@ -75,6 +75,10 @@ type Cluster struct {
 	// Read returns when this node may answer from its own state, see cluster.Node.Read. Nil: always.
 	Read   func(context.Context, lease.Consistency) (lease.Reading, error)
 	Status func(context.Context) api.Cluster
+	// Remove, Promote and Demote change a member, by its name; Transfer has another one lead, of any name for "",
+	// and says which does.
+	Remove, Promote, Demote func(ctx context.Context, name string) error
+	Transfer                func(ctx context.Context, name string) (leader string, err error)
 }
 
 // Server serves the API. All fields are set by New.

@@ -13,7 +13,8 @@ import (
 )
 
 func clusterCommand() *cobra.Command {
-	return group("cluster", "Look at the cluster, or act on all of it", clusterStatusCommand(), clusterJoinCommand(), clusterInvalidateCommand())
+	return group("cluster", "Look at the cluster, or act on all of it",
+		clusterStatusCommand(), clusterJoinCommand(), clusterRemoveCommand(), clusterTransferCommand(), clusterPromoteCommand(), clusterDemoteCommand(), clusterInvalidateCommand())
 }
 
 func clusterStatusCommand() *cobra.Command {

@@ -30,6 +30,7 @@ func clusterView(n *cluster.Node, memory *view.View, current func() bool) httpap
 		Trouble: n.Trouble,
 		Fresh:   n.Fresh,
 		Read:    n.Read,
+		Remove:  n.Remove, Promote: n.Promote, Demote: n.Demote, Transfer: n.TransferTo,
 		Status: func(ctx context.Context) api.Cluster {
 			status := statusOf(n.Status(ctx))
 			if e := memory.Epoch(); e.Number > 0 {
