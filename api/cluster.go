@@ -17,8 +17,11 @@ type Cluster struct {
 	ClusterID string `json:"cluster_id"`
 	Leader    string `json:"leader"`
 	Term      uint64 `json:"term"`
-	Nodes     []Node `json:"nodes"`
-	Epoch     *Epoch `json:"epoch,omitzero"` // absent in the first one
+	// Commands is the highest version of commands that the log has needed: no node of an earlier one can join.
+	Commands uint64 `json:"commands"`
+	Mixed    bool   `json:"mixed"` // the nodes that answer run more than one version, as in the middle of an upgrade
+	Nodes    []Node `json:"nodes"`
+	Epoch    *Epoch `json:"epoch,omitzero"` // absent in the first one
 }
 
 // Epoch is a time in the life of the cluster: whatever was issued before it is dead.
@@ -52,6 +55,8 @@ type Node struct {
 	Role         string `json:"role"`
 	State        string `json:"state"` // alive, dead or unknown
 	Version      string `json:"version"`
+	Commands     uint64 `json:"commands"` // the highest version of commands that it knows; 0 when it does not answer
+	Format       uint64 `json:"format"`   // of the state files that it can read; 0 when it does not answer
 	AppliedIndex uint64 `json:"applied_index"`
 	Lag          uint64 `json:"lag"` // log entries behind the leader
 	// StateHash is the hash of the node's state at StateHashIndex, in hexadecimal digits.

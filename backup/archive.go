@@ -170,7 +170,7 @@ func readMeta(archive io.Reader) (meta Meta, err error) {
 	if err := json.Unmarshal(text, &meta); err != nil || meta.Format < 1 || meta.Bytes <= 0 {
 		return meta, errors.New("its header is damaged: take another one")
 	}
-	if meta.Format > Format || meta.StateVersion > fsm.Version {
+	if meta.Format > Format || meta.StateVersion > fsm.Version() {
 		return meta, fmt.Errorf("it was made by a newer Keystone, %q: use that version", meta.Keystone)
 	}
 	return meta, nil

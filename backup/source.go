@@ -101,7 +101,7 @@ func (s *Source) fill(file *os.File, prove bool) (*Archive, error) {
 	return newArchive(Meta{
 		Format: Format, Created: created, Keystone: s.Keystone, Node: s.Node, ClusterID: s.ClusterID(),
 		Fingerprint: s.Secret.Fingerprint(), Index: state.Index, Term: state.Term, Epoch: epoch.Number,
-		StateFormat: state.Format, StateVersion: fsm.Version, StateHash: hexed(state.Hash), Rows: state.Rows, Bytes: size,
+		StateFormat: state.Format, StateVersion: fsm.Version(), StateHash: hexed(state.Hash), Rows: state.Rows, Bytes: size,
 	}, file, s.Secret)
 }
 

@@ -35,6 +35,12 @@ func (n *Node) Receive(ctx context.Context, entry []byte) error {
 	return err
 }
 
+// ProposeEntry carries an entry that was put together by hand.
+func (n *Node) ProposeEntry(ctx context.Context, data []byte, needs uint64) error {
+	_, err := n.proposer.carry(ctx, entry{data, needs})
+	return err
+}
+
 // Stranger is somebody who holds a secret and makes certificates of his own.
 type Stranger struct {
 	mux    *mux

@@ -15,7 +15,7 @@ type applyRequest struct {
 
 // forward sends the entry to the leader: one hop, for a node that does not lead says so and sends
 // nothing on. The limit is at the entering node, where refusing early costs the network nothing.
-func (p *proposer) forward(ctx context.Context, leader target, entry []byte) (fsm.Result, error) {
+func (p *proposer) forward(ctx context.Context, leader target, e entry) (fsm.Result, error) {
 	if !admit(p.forwards) {
 		return fsm.Result{}, iam.Unavailable(time.Second, "This node has more changes to pass on than it can.")
 	}
@@ -23,7 +23,7 @@ func (p *proposer) forward(ctx context.Context, leader target, entry []byte) (fs
 	ctx, cancel := context.WithTimeout(ctx, forwardTimeout)
 	defer cancel()
 	var result fsm.Result
-	if err := p.client.call(ctx, leader, "/apply", applyRequest{entry}, &result); err != nil {
+	if err := p.client.call(ctx, leader, "/apply", applyRequest{e.data}, &result); err != nil {
 		return fsm.Result{}, err
 	}
 	return result, nil
@@ -35,14 +35,14 @@ func (p *proposer) receive(ctx context.Context, from caller, request applyReques
 	if !p.members.leads() {
 		return fsm.Result{}, errNotLeader
 	}
-	at, err := fsm.Check(request.Entry)
+	at, needs, err := p.fsm.Check(request.Entry)
 	if err != nil {
 		return fsm.Result{}, err
 	}
 	if ahead := at.Sub(p.now()); ahead > mostAhead {
 		return fsm.Result{}, iam.Unavailable(time.Minute, "The clock of node %s is %s ahead of the leader's: set the clocks right.", nameOf(from.nodeID), ahead.Round(time.Second))
 	}
-	result, err := p.apply(ctx, request.Entry)
+	result, err := p.apply(ctx, entry{request.Entry, needs})
 	if err != nil && provesNothing(err) {
 		return fsm.Result{}, errNotLeader
 	}

@@ -34,6 +34,8 @@ type node struct {
 	t     *testing.T
 	conf  cluster.Config
 	store *store.Store
+	// version is the command version that the node knows; 0: that of this build.
+	version uint64
 
 	mu     sync.Mutex
 	fatal  error
@@ -52,7 +54,22 @@ func start(t *testing.T, c cluster.Config) *node {
 
 func tryStart(t *testing.T, c cluster.Config) (*node, error) {
 	t.Helper()
-	n := &node{t: t, conf: c}
+	return tryStartOf(t, c, 0)
+}
+
+// startOf starts a node that knows the commands of that version.
+func startOf(t *testing.T, c cluster.Config, version uint64) *node {
+	t.Helper()
+	n, err := tryStartOf(t, c, version)
+	if err != nil {
+		t.Fatalf("start of %s: %v", c.Name, err)
+	}
+	return n
+}
+
+func tryStartOf(t *testing.T, c cluster.Config, version uint64) (*node, error) {
+	t.Helper()
+	n := &node{t: t, conf: c, version: version}
 	if c.DataDir == "" {
 		n.conf.DataDir = t.TempDir()
 	}
@@ -70,9 +87,9 @@ func tryStart(t *testing.T, c cluster.Config) (*node, error) {
 	run := n.conf
 	run.Logger = slog.New(slog.NewTextHandler(testWriter{t, c.Name}, &slog.HandlerOptions{Level: slog.LevelInfo}))
 	run.Fatal = n.fail
-	run.FSM, err = fsm.New(fsm.Config{Store: s, Committed: func([]store.Change) {}, Restored: func() {}, Fatal: n.fail})
+	run.FSM, err = fsm.New(fsm.Config{Store: s, Committed: func([]store.Change) {}, Restored: func() {}, Fatal: n.fail, Version: version})
 	if err != nil {
-		t.Fatal(err)
+		return nil, errors.Join(err, s.Close())
 	}
 	run.Snapshots, err = fsm.NewSnapshots(s, filepath.Join(n.conf.DataDir, "snapshots"))
 	if err != nil {
@@ -123,7 +140,7 @@ func (n *node) stop() {
 func (n *node) restart() *node {
 	n.t.Helper()
 	n.stop()
-	return start(n.t, n.conf)
+	return startOf(n.t, n.conf, n.version)
 }
 
 // wipe stops the node and empties its disk.

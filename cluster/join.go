@@ -11,6 +11,7 @@ import (
 	"github.com/hashicorp/raft"
 
 	"github.com/keystone-auth/keystone/iam"
+	"github.com/keystone-auth/keystone/store"
 )
 
 const (
@@ -20,8 +21,10 @@ const (
 
 // joinRequest asks to become a member, or says under which address a member is now.
 type joinRequest struct {
-	NodeID  string `cbor:"1,keyasint"`
-	Address string `cbor:"2,keyasint"`
+	NodeID   string `cbor:"1,keyasint"`
+	Address  string `cbor:"2,keyasint"`
+	Commands uint64 `cbor:"3,keyasint,omitempty"` // the highest command version that it knows; 0: the first
+	Format   uint64 `cbor:"4,keyasint,omitempty"` // of the state files that it can read; 0: the first
 }
 
 // joinReply says that this was done, or who leads.
@@ -83,7 +86,7 @@ func (f *former) askOne(ctx context.Context, address string) (joinReply, error) 
 	ctx, cancel := context.WithTimeout(ctx, joinTimeout)
 	defer cancel()
 	var reply joinReply
-	err := f.client.call(ctx, target{address: address}, "/join", joinRequest{f.nodeID, f.advertise}, &reply)
+	err := f.client.call(ctx, target{address: address}, "/join", joinRequest{f.nodeID, f.advertise, f.config.FSM.Version, store.Format}, &reply)
 	return reply, err
 }
 
@@ -108,6 +111,7 @@ type admission struct {
 	closed  <-chan struct{}
 	alive   func(nodeID string) bool // as gossip has it
 	leases  *leases
+	gate    *gate
 	yield   func(ctx context.Context)
 	vote    *promotion
 	// takeVote tells this node itself whether it is to vote.
@@ -129,6 +133,9 @@ func (a *admission) admit(ctx context.Context, from caller, request joinRequest)
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if err := a.gate.understands(request); err != nil {
+		return joinReply{}, err
+	}
 	known, isKnown := a.members.byID(request.NodeID)
 	if isKnown && string(known.Address) == request.Address {
 		return joinReply{Done: true}, nil

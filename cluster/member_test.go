@@ -407,7 +407,7 @@ func TestForwardedEntriesAreChecked(t *testing.T) {
 		"garbage":         {[]byte("garbage"), iam.InternalError},
 		"nothing":         {nil, iam.InternalError},
 		"a newer kind":    {entry(9999, 1, nil), iam.InternalError},
-		"a newer version": {entry(17, 99, map[int]any{1: "j"}), iam.InternalError},
+		"a newer version": {entry(17, 99, map[int]any{1: "j"}), iam.Conflict},
 		"a newer member":  {entry(17, 1, map[int]any{1: "j", 99: true}), iam.InternalError},
 		"not valid":       {entry(17, 1, map[int]any{1: ""}), iam.InternalError},
 		"too large":       {make([]byte, fsm.MaxCommand+1), iam.InternalError},

@@ -29,6 +29,7 @@ type Node struct {
 	leadership *leadership
 	former     *former
 	admission  *admission
+	gate       *gate
 	clock      *clockCheck
 	space      *spaceCheck
 	log        raftLog
@@ -122,20 +123,22 @@ func (n *Node) wire() {
 	n.leases = newLeases(c.Timings.leases(), id, n.members, n.client, c.FSM, c.Clock, c.Logger)
 	fences := newFences(n.ctx, n.leases, c.FenceWaited)
 	n.readers = newReaders(n.ctx, n.leases, c.StaleReads, n.barrier)
-	n.proposer = newProposer(n.members, n.client, c.FSM, fences, c.Now, n.closed)
-	n.former = &former{self: n.self, client: n.client, logger: c.Logger, open: n.open}
-	n.leadership = &leadership{notify: make(chan bool, 16), setup: n.takeOver, yield: n.yield, logger: c.Logger}
 	survey := surveyor{n}
-	n.clock = &clockCheck{nodeID: id, members: n.members, survey: survey.ask, now: c.Now, state: c.FSM.Time, yield: n.yield, logger: c.Logger}
-	n.leadership.add(n.clock.run)
-	n.space = &spaceCheck{disk: n.disk, nodeID: id, members: n.members, survey: survey.ask, yield: n.yield, logger: c.Logger}
-	n.leadership.add(n.space.run)
 	votes := &promotion{
 		members: n.members, survey: survey.ask, applied: c.FSM.Applied, closed: n.closed,
 		stabilisation: c.Timings.Stabilisation, founder: n.isFounder, logger: c.Logger,
 	}
-	n.leadership.add(votes.run)
 	n.admission = &admission{members: n.members, client: n.client, closed: n.closed, alive: n.gossips, leases: n.leases, yield: n.yield, vote: votes, takeVote: n.self.takeVote, logger: c.Logger}
+	n.gate = &gate{members: n.members, fsm: c.FSM, survey: survey.ask, program: c.Version, joining: &n.admission.mu, last: map[raft.ServerID]uint64{}}
+	n.admission.gate = n.gate
+	n.proposer = newProposer(n.members, n.client, c.FSM, fences, n.gate, c.Now, n.closed)
+	n.former = &former{self: n.self, client: n.client, logger: c.Logger, open: n.open}
+	n.leadership = &leadership{notify: make(chan bool, 16), setup: n.takeOver, yield: n.yield, logger: c.Logger}
+	n.clock = &clockCheck{nodeID: id, members: n.members, survey: survey.ask, now: c.Now, state: c.FSM.Time, yield: n.yield, logger: c.Logger}
+	n.space = &spaceCheck{disk: n.disk, nodeID: id, members: n.members, survey: survey.ask, yield: n.yield, logger: c.Logger}
+	for _, duty := range []func(context.Context){n.clock.run, n.space.run, votes.run} {
+		n.leadership.add(duty)
+	}
 
 	hello, join := handle(n.self.introduce), handle(n.admission.admit)
 	hello.open, join.open = true, true

@@ -30,6 +30,7 @@ type proposer struct {
 	client   *rpcClient
 	fsm      *fsm.FSM
 	fences   *fences
+	gate     *gate
 	now      func() iam.Time
 	closed   <-chan struct{}
 	pending  chan struct{} // one slot for each caller, so that a cluster without a leader keeps no queue
@@ -37,9 +38,9 @@ type proposer struct {
 	applies  chan struct{}
 }
 
-func newProposer(m *members, client *rpcClient, machine *fsm.FSM, f *fences, now func() iam.Time, closed <-chan struct{}) *proposer {
+func newProposer(m *members, client *rpcClient, machine *fsm.FSM, f *fences, g *gate, now func() iam.Time, closed <-chan struct{}) *proposer {
 	return &proposer{
-		members: m, client: client, fsm: machine, fences: f, now: now, closed: closed,
+		members: m, client: client, fsm: machine, fences: f, gate: g, now: now, closed: closed,
 		pending: make(chan struct{}, mostPending), forwards: make(chan struct{}, mostForwards), applies: make(chan struct{}, mostApplies),
 	}
 }
@@ -60,11 +61,11 @@ func (p *proposer) propose(ctx context.Context, origin fsm.Origin, cmd fsm.Comma
 	if _, internal := cmd.(*fsm.Expire); !internal && origin.RequestID.IsZero() {
 		origin.RequestID = iam.NewID()
 	}
-	entry, err := fsm.Encode(origin, p.now(), cmd)
+	data, err := fsm.Encode(origin, p.now(), cmd)
 	if err != nil {
 		return fsm.Result{}, err
 	}
-	result, err := p.carry(ctx, entry)
+	result, err := p.carry(ctx, entry{data, fsm.Needs(cmd)})
 	if err != nil {
 		return fsm.Result{}, err
 	}
@@ -76,12 +77,18 @@ func (p *proposer) propose(ctx context.Context, origin fsm.Origin, cmd fsm.Comma
 	return result, nil
 }
 
+// entry is a log entry and the command version that it needs.
+type entry struct {
+	data  []byte
+	needs uint64
+}
+
 // carry sends the entry until its outcome is known. Every attempt may be repeated: after those that
 // prove that nothing happened trivially so, and after the others because of the request id.
-func (p *proposer) carry(ctx context.Context, entry []byte) (fsm.Result, error) {
+func (p *proposer) carry(ctx context.Context, e entry) (fsm.Result, error) {
 	unknown := false
 	for {
-		result, err := p.attempt(ctx, entry)
+		result, err := p.attempt(ctx, e)
 		var refusal *iam.Error
 		refused := errors.As(err, &refusal)
 		// After an attempt of which nobody knows what came of it, "not now" is no answer: it speaks of the
@@ -130,20 +137,20 @@ func provesNothing(err error) bool {
 	return false
 }
 
-func (p *proposer) attempt(ctx context.Context, entry []byte) (fsm.Result, error) {
+func (p *proposer) attempt(ctx context.Context, e entry) (fsm.Result, error) {
 	if p.members.leads() {
-		return p.apply(ctx, entry)
+		return p.apply(ctx, e)
 	}
 	leader, known := p.members.leader()
 	if !known {
 		return fsm.Result{}, errNotLeader
 	}
-	return p.forward(ctx, leader, entry)
+	return p.forward(ctx, leader, e)
 }
 
 // apply gives the entry to raft on the leader. The error is an *iam.Error if the command was
 // refused.
-func (p *proposer) apply(ctx context.Context, entry []byte) (fsm.Result, error) {
+func (p *proposer) apply(ctx context.Context, e entry) (fsm.Result, error) {
 	if isClosed(p.closed) {
 		return fsm.Result{}, errNotLeader // another one will lead
 	}
@@ -155,7 +162,10 @@ func (p *proposer) apply(ctx context.Context, entry []byte) (fsm.Result, error) 
 	if r == nil || p.fsm.Stuck() {
 		return fsm.Result{}, errNotLeader // it will hand the leadership on, and must not queue what it cannot apply
 	}
-	future := r.Apply(entry, enqueueTimeout)
+	if err := p.gate.pass(ctx, e.needs); err != nil {
+		return fsm.Result{}, err
+	}
+	future := r.Apply(e.data, enqueueTimeout)
 	err := await(ctx, p.closed, future)
 	if errors.Is(err, raft.ErrAbortedByRestore) {
 		return fsm.Result{}, iam.Errorf(iam.Conflict, "A backup was restored at that moment. The change was not made.")

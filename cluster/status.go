@@ -11,6 +11,7 @@ import (
 	"github.com/hashicorp/raft"
 
 	"github.com/keystone-auth/keystone/iam"
+	"github.com/keystone-auth/keystone/store"
 )
 
 const surveyTimeout = 500 * time.Millisecond
@@ -20,6 +21,8 @@ type Status struct {
 	ClusterID string
 	Leader    string // its name; "" when there is none
 	Term      uint64
+	Commands  uint64       // the highest command version that the log has needed
+	Mixed     bool         // the nodes that answer run more than one version of the program
 	Nodes     []NodeStatus // in the order of names
 }
 
@@ -29,6 +32,7 @@ type NodeStatus struct {
 	Role                    string // as of Node.Role, or what its membership says if it does not answer
 	State                   string // alive, dead or unknown
 	Version                 string
+	Commands, Format        uint64 // the command version and the format of state files that it knows; 0: not known
 	Applied                 uint64
 	Lag                     uint64 // entries behind the member that is farthest
 	HashIndex               uint64
@@ -68,6 +72,8 @@ type report struct {
 	Ready     bool     `cbor:"9,keyasint,omitempty"`  // it leads and has set itself up
 	Now       iam.Time `cbor:"10,keyasint,omitempty"` // its clock
 	LowDisk   bool     `cbor:"11,keyasint,omitempty"` // it has little room for its data
+	Commands  uint64   `cbor:"12,keyasint,omitempty"` // the highest command version that it knows; 0: the first
+	Format    uint64   `cbor:"13,keyasint,omitempty"` // of the state files that it can read; 0: the first
 }
 
 // surveyor asks the members how they are.
@@ -82,6 +88,7 @@ func (s surveyor) receive(_ context.Context, _ caller, request reportRequest) (r
 		NodeID: n.self.nodeID, HTTP: n.config.HTTPAddress, Role: n.Role(), Version: n.config.Version,
 		Applied: n.config.FSM.Applied(), NonVoter: !n.self.wantsVote(), Ready: n.leadership.ready.Load(),
 		Now: n.config.Now(), LowDisk: n.disk.low(),
+		Commands: n.config.FSM.Version, Format: store.Format,
 	}
 	r.HashIndex = min(request.At, r.Applied)
 	if hash, ok := n.config.FSM.StateHash(r.HashIndex); ok {
@@ -97,12 +104,16 @@ func (n *Node) StateHash(index uint64) ([32]byte, bool) { return n.config.FSM.St
 func (s surveyor) ask(ctx context.Context, m raft.Server) (report, error) {
 	request := reportRequest{At: s.node.config.FSM.Applied()}
 	if string(m.ID) == s.node.self.nodeID {
+		s.node.gate.heard(m.ID, s.node.config.FSM.Version)
 		return s.receive(ctx, caller{}, request)
 	}
 	ctx, cancel := context.WithTimeout(ctx, surveyTimeout)
 	defer cancel()
 	var r report
 	err := s.node.client.call(ctx, target{string(m.Address), string(m.ID)}, "/status", request, &r)
+	if err == nil {
+		s.node.gate.heard(m.ID, r.Commands)
+	}
 	return r, err
 }
 
@@ -110,7 +121,7 @@ func (s surveyor) ask(ctx context.Context, m raft.Server) (report, error) {
 func (s surveyor) status(ctx context.Context) Status {
 	n := s.node
 	servers := n.members.servers()
-	out := Status{ClusterID: n.self.identity.cluster(), Leader: n.Leader(), Nodes: make([]NodeStatus, len(servers))}
+	out := Status{ClusterID: n.self.identity.cluster(), Leader: n.Leader(), Commands: n.config.FSM.Needs(), Nodes: make([]NodeStatus, len(servers))}
 	if r := n.members.raft.Load(); r != nil {
 		out.Term = r.CurrentTerm()
 	}
@@ -127,15 +138,20 @@ func (s surveyor) status(ctx context.Context) Status {
 		})
 	}
 	all.Wait()
+	programs := map[string]bool{}
 	farthest := uint64(0)
 	for _, node := range out.Nodes {
 		farthest = max(farthest, node.Applied)
+		if node.State == "alive" {
+			programs[node.Version] = true
+		}
 	}
 	for i := range out.Nodes {
 		if out.Nodes[i].Applied > 0 {
 			out.Nodes[i].Lag = farthest - out.Nodes[i].Applied
 		}
 	}
+	out.Mixed = len(programs) > 1
 	slices.SortFunc(out.Nodes, func(a, b NodeStatus) int { return strings.Compare(a.Name, b.Name) })
 	return out
 }
@@ -144,6 +160,7 @@ func (s surveyor) present(m raft.Server, r report) NodeStatus {
 	status := NodeStatus{
 		Name: nameOf(r.NodeID), ID: r.NodeID, Address: string(m.Address), HTTP: r.HTTP,
 		Role: r.Role, State: "alive", Version: r.Version, Applied: r.Applied,
+		Commands: max(1, r.Commands), Format: max(1, r.Format),
 	}
 	if len(r.Hash) == 0 {
 		return status

@@ -10,10 +10,6 @@ import (
 	"github.com/keystone-auth/keystone/store"
 )
 
-// Version is the highest command version that this build can apply. A log entry that asks for more
-// stops the node: skipping it would make this node's state another one than its neighbours'.
-const Version = 1
-
 // envelopeFormat is the first member of every log entry.
 const envelopeFormat = 1
 
@@ -204,7 +200,7 @@ func Encode(origin Origin, at iam.Time, cmd Command) ([]byte, error) {
 		return nil, err
 	}
 	entry := store.Encode(envelope{
-		Format: envelopeFormat, Kind: cmd.Kind(), MinVersion: 1, At: at,
+		Format: envelopeFormat, Kind: cmd.Kind(), MinVersion: Needs(cmd), At: at,
 		Origin: bounded(origin), Payload: store.Encode(tidy(cmd)),
 	})
 	if len(entry) > MaxCommand {
@@ -212,7 +208,7 @@ func Encode(origin Origin, at iam.Time, cmd Command) ([]byte, error) {
 	}
 	// An entry that cannot be read back would stop every node of the cluster, for ever. Text that is
 	// not UTF-8 is enough, and whoever sends a request chooses its bytes.
-	if _, _, err := decode(entry); err != nil {
+	if _, _, err := decode(entry, Version()); err != nil {
 		return nil, iam.Errorf(iam.InvalidRequest, "The request holds text that is not valid UTF-8, or too many values.")
 	}
 	return entry, nil
@@ -260,35 +256,38 @@ func cut(s string, most int) string {
 	return strings.ToValidUTF8(s, "?")
 }
 
-// Check refuses an entry that another node made and that this build could not apply: once in the log
+// Check refuses an entry that another node made and that this one could not apply: once in the log
 // it would stop this node, and every other one of its version. It returns the time that the entry
-// carries. The error is an *iam.Error.
-func Check(entry []byte) (iam.Time, error) {
+// carries, and the version that it needs. The error is an *iam.Error.
+func (f *FSM) Check(entry []byte) (at iam.Time, needs uint64, err error) {
 	if len(entry) > MaxCommand {
-		return 0, iam.Errorf(iam.InternalError, "A log entry of that size cannot be made.")
+		return 0, 0, iam.Errorf(iam.InternalError, "A log entry of that size cannot be made.")
 	}
-	e, cmd, err := decode(entry)
+	e, cmd, err := decode(entry, f.Version)
 	if err == nil {
 		err = cmd.Validate()
 	}
-	if err != nil {
-		return 0, iam.Errorf(iam.InternalError, "The node that leads cannot make this change: it runs another version of Keystone than the node that was asked.")
+	switch {
+	case e.MinVersion > f.Version:
+		return 0, 0, iam.Errorf(iam.Conflict, "This is not possible before all nodes run the newer Keystone: it needs version %d of the commands, and the node that leads knows version %d. Upgrade the others.", e.MinVersion, f.Version)
+	case err != nil:
+		return 0, 0, iam.Errorf(iam.InternalError, "The node that leads cannot make this change: it runs another version of Keystone than the node that was asked.")
 	}
-	return e.At, nil
+	return e.At, e.MinVersion, nil
 }
 
-// decode reads a log entry. An error means that this build must not go on.
-func decode(entry []byte) (envelope, Command, error) {
+// decode reads a log entry for a state machine of the known version. An error means that it must not go on.
+func decode(entry []byte, known uint64) (envelope, Command, error) {
 	var e envelope
 	if err := store.DecodeStrict(entry, &e); err != nil {
 		return e, nil, fmt.Errorf("a log entry cannot be read: %w", err)
 	}
-	if e.Format != envelopeFormat || e.MinVersion > Version {
+	if e.Format != envelopeFormat || e.MinVersion > known {
 		return e, nil, fmt.Errorf("a log entry of format %d needs command version %d, and this Keystone knows format %d and version %d: start the newer version on this node too",
-			e.Format, e.MinVersion, envelopeFormat, Version)
+			e.Format, e.MinVersion, envelopeFormat, known)
 	}
-	build, known := registry[e.Kind]
-	if !known {
+	build, exists := registry[e.Kind]
+	if !exists {
 		return e, nil, fmt.Errorf("a log entry holds a command of kind %d, which this Keystone does not know: start the newer version on this node too", e.Kind)
 	}
 	cmd := build()

@@ -1,6 +1,7 @@
 package fsm
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,6 +31,8 @@ type Config struct {
 	// Fatal is told why the node can no longer apply the log, and ends the process. Nothing is
 	// applied after it.
 	Fatal func(error)
+	// Version is the highest command version that it applies; 0: that of this build. Tests make nodes of others.
+	Version uint64
 }
 
 // FSM applies the log to the store.
@@ -37,6 +40,7 @@ type FSM struct {
 	Config
 	applied atomic.Uint64 // published after the state and the commit hook
 	time    atomic.Int64  // of the state, as of the last entry
+	needs   atomic.Uint64 // see Needs
 	hashes  hashRing
 	stopped chan struct{} // closed by Stop
 
@@ -57,10 +61,15 @@ func New(c Config) (*FSM, error) {
 	if err != nil {
 		return nil, err
 	}
+	c.Version = cmp.Or(c.Version, Version())
 	f := &FSM{Config: c, advance: make(chan struct{}), stopped: make(chan struct{})}
+	if err := f.understands(meta); err != nil {
+		return nil, err
+	}
 	c.Store.OnBroken(func(err error) { c.Fatal(fmt.Errorf("this node cannot keep its state and stops: %w", err)) })
 	f.applied.Store(meta.Index)
 	f.time.Store(int64(meta.Time))
+	f.needs.Store(meta.Needs)
 	f.hashes.add(meta.Index, meta.Hash)
 	return f, nil
 }
@@ -81,6 +90,7 @@ func (f *FSM) ApplyBatch(entries []*raft.Log) []any {
 	var responses []any
 	var marks []mark
 	var at iam.Time
+	var needs uint64
 	changes, err := f.update(func(tx *store.Tx) error {
 		responses, marks = make([]any, len(entries)), nil
 		for i, entry := range entries {
@@ -97,7 +107,7 @@ func (f *FSM) ApplyBatch(entries []*raft.Log) []any {
 			tx.Meta.Index, tx.Meta.Term = entry.Index, entry.Term
 			marks = append(marks, mark{entry.Index, tx.StateHash()})
 		}
-		at = tx.Meta.Time
+		at, needs = tx.Meta.Time, tx.Meta.Needs
 		return nil
 	})
 	if err != nil {
@@ -110,7 +120,7 @@ func (f *FSM) ApplyBatch(entries []*raft.Log) []any {
 	for _, m := range marks {
 		f.hashes.add(m.index, m.hash)
 	}
-	f.publish(marks[len(marks)-1].index, at)
+	f.publish(marks[len(marks)-1].index, at, needs)
 	return responses
 }
 
@@ -139,11 +149,14 @@ func (f *FSM) applyEntry(tx *store.Tx, entry *raft.Log) (any, error) {
 		tx.Meta.Configuration, tx.Meta.ConfigurationIndex = entry.Data, entry.Index
 		return nil, nil
 	}
-	e, cmd, err := decode(entry.Data)
+	e, cmd, err := decode(entry.Data, f.Version)
 	if err != nil {
 		return nil, err
 	}
 	tx.Meta.Time = max(tx.Meta.Time, e.At)
+	if e.MinVersion > 1 {
+		tx.Meta.Needs = max(tx.Meta.Needs, e.MinVersion)
+	}
 	m := Meta{Origin: e.Origin, Index: entry.Index, At: tx.Meta.Time}
 	response, err := applyOnce(tx, m, cmd)
 	response.Denies = response.Denies || cmd.Denies()
@@ -228,10 +241,11 @@ func (f *FSM) die(err error) {
 	runtime.Goexit() // Fatal does not return in production; a test's may, and nothing may be applied after it
 }
 
-func (f *FSM) publish(index uint64, at iam.Time) {
+func (f *FSM) publish(index uint64, at iam.Time, needs uint64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.time.Store(int64(at))
+	f.needs.Store(needs)
 	f.applied.Store(index)
 	close(f.advance)
 	f.advance = make(chan struct{})
@@ -274,13 +288,16 @@ func (f *FSM) Restore(source io.ReadCloser) error {
 	if err == nil {
 		meta, err = f.Store.Meta()
 	}
+	if err == nil {
+		err = f.understands(meta)
+	}
 	if err != nil {
 		// raft would log the error and go on with a state of which nobody knows what it is.
 		f.die(fmt.Errorf("a snapshot could not be put in place: %w", err))
 	}
 	f.Restored()
 	f.hashes.add(meta.Index, meta.Hash)
-	f.publish(meta.Index, meta.Time)
+	f.publish(meta.Index, meta.Time, meta.Needs)
 	// Its error must not be raft's to see, which would take the restore for failed.
 	_ = source.Close()
 	return nil

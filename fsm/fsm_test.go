@@ -40,7 +40,7 @@ func raw(index uint64, e envelope) *raft.Log {
 }
 
 func TestUnknownEntriesStopTheNode(t *testing.T) {
-	good := envelope{Format: envelopeFormat, Kind: kindRevokeToken, MinVersion: Version, At: epoch, Payload: store.Encode(&RevokeToken{Jti: "j"})}
+	good := envelope{Format: envelopeFormat, Kind: kindRevokeToken, MinVersion: Version(), At: epoch, Payload: store.Encode(&RevokeToken{Jti: "j"})}
 	f := func(what, want string, change func(*envelope)) {
 		t.Run(what, func(t *testing.T) {
 			m := peopled(t)
@@ -52,7 +52,7 @@ func TestUnknownEntriesStopTheNode(t *testing.T) {
 	}
 	f("kind 0", "kind 0", func(e *envelope) { e.Kind = 0 })
 	f("a kind of the future", "newer version", func(e *envelope) { e.Kind = 9999 })
-	f("a version of the future", "newer version", func(e *envelope) { e.MinVersion = Version + 1 })
+	f("a version of the future", "newer version", func(e *envelope) { e.MinVersion = Version() + 1 })
 	f("a format of the future", "newer version", func(e *envelope) { e.Format = envelopeFormat + 1 })
 	f("no format", "format 0", func(e *envelope) { e.Format = 0 })
 	f("no payload", "cannot be read", func(e *envelope) { e.Payload = nil })

@@ -46,7 +46,7 @@ func seeds(f *testing.F) {
 func FuzzDecodeCommand(f *testing.F) {
 	seeds(f)
 	f.Fuzz(func(t *testing.T, data []byte) {
-		e, cmd, err := decode(data)
+		e, cmd, err := decode(data, Version())
 		if err != nil || cmd.Validate() != nil {
 			return
 		}
@@ -60,7 +60,7 @@ func FuzzDecodeCommand(f *testing.F) {
 			}
 			return
 		}
-		e2, cmd2, err := decode(again)
+		e2, cmd2, err := decode(again, Version())
 		if err != nil {
 			t.Fatalf("%+v was written and cannot be read: %v", cmd, err)
 		}

@@ -36,7 +36,7 @@ func TestEveryStepHolds(t *testing.T) {
 			}
 			s := step{before: before, after: after, now: now.Time}
 			if entry.Type == raft.LogCommand {
-				e, cmd, err := decode(entry.Data)
+				e, cmd, err := decode(entry.Data, Version())
 				if err != nil {
 					rt.Fatal(err)
 				}

@@ -44,6 +44,8 @@ type Meta struct {
 	AuditHash iam.AuditHash `cbor:"9,keyasint,omitzero"` // of the last audit entry, which the next one carries
 	// Rows is how many rows each table has, for lists of a million rows that tell their length.
 	Rows map[string]uint64 `cbor:"10,keyasint,omitempty"`
+	// Needs is the highest command version that an applied entry asked for; 0: the first.
+	Needs uint64 `cbor:"11,keyasint,omitempty"`
 }
 
 // Change is one row as a transaction left it, or as it was before it was deleted.

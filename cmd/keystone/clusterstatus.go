@@ -81,13 +81,16 @@ func printStatus(cmd *cobra.Command, status api.Cluster) error {
 		if e := status.Epoch; e != nil {
 			fmt.Fprintf(cmd.OutOrStdout(), "epoch %d since %s: %s\n", e.Number, e.RaisedAt.Format("2006-01-02 15:04:05 MST"), e.Reason)
 		}
+		if status.Mixed {
+			fmt.Fprintln(cmd.OutOrStdout(), "The nodes run different versions: finish the upgrade. Until then nothing is used that one of them does not know.")
+		}
 	}
 	var rows []table.Row
 	for _, n := range status.Nodes {
 		applied, lag := progress(n)
-		rows = append(rows, table.Row{n.Name, n.Role, n.State, n.HTTP, n.Address, n.Version, applied, lag, agreement(n)})
+		rows = append(rows, table.Row{n.Name, n.Role, n.State, n.HTTP, n.Address, n.Version, versions(n), applied, lag, agreement(n)})
 	}
-	return present(cmd, status, table.Row{"node", "role", "state", "http", "cluster", "version", "applied", "lag", "state hash"}, rows)
+	return present(cmd, status, table.Row{"node", "role", "state", "http", "cluster", "version", "commands/format", "applied", "lag", "state hash"}, rows)
 }
 
 // progress is how far a node has come. Of one that does not answer nobody knows, and a lag of 0 would
@@ -97,6 +100,14 @@ func progress(n api.Node) (applied, lag any) {
 		return "-", "-"
 	}
 	return n.AppliedIndex, n.Lag
+}
+
+// versions are those of the commands and of the state files that a node knows.
+func versions(n api.Node) string {
+	if n.Commands == 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%d/%d", n.Commands, n.Format)
 }
 
 func agreement(n api.Node) string {

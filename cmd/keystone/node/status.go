@@ -42,10 +42,10 @@ func clusterView(n *cluster.Node, memory *view.View, current func() bool) httpap
 }
 
 func statusOf(s cluster.Status) api.Cluster {
-	out := api.Cluster{ClusterID: s.ClusterID, Leader: s.Leader, Term: s.Term, Nodes: []api.Node{}}
+	out := api.Cluster{ClusterID: s.ClusterID, Leader: s.Leader, Term: s.Term, Commands: s.Commands, Mixed: s.Mixed, Nodes: []api.Node{}}
 	for _, n := range s.Nodes {
 		out.Nodes = append(out.Nodes, api.Node{
-			Name: n.Name, ID: n.ID, Address: n.Address, HTTP: n.HTTP, Role: n.Role, State: n.State, Version: n.Version,
+			Name: n.Name, ID: n.ID, Address: n.Address, HTTP: n.HTTP, Role: n.Role, State: n.State, Version: n.Version, Commands: n.Commands, Format: n.Format,
 			AppliedIndex: n.Applied, Lag: n.Lag, StateHash: n.Hash, StateHashIndex: n.HashIndex, Agrees: n.Agrees,
 		})
 	}
