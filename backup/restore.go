@@ -99,7 +99,7 @@ func (r *Restore) revive(u *Unpacked, seed cluster.Seed, foreign bool) (out revi
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
 	a := &applier{store: s, index: u.Meta.Index, term: u.Meta.Term + 1}
-	end, err := r.invalidation(s, u.Meta, foreign)
+	end, err := invalidation(s, "restored from the backup of "+u.Meta.Created.Format(time.RFC3339), r.Secret, foreign)
 	if err != nil {
 		return out, err
 	}
@@ -125,7 +125,7 @@ func (r *Restore) revive(u *Unpacked, seed cluster.Seed, foreign bool) (out revi
 // invalidation is the command after which nothing is good that was issued before. In the compatible mode the
 // key is what other services share with the cluster, and stays; sealed under a secret that this node does
 // not have it is replaced by one that serves until the leader brings in JWT_SECRET_KEY again.
-func (r *Restore) invalidation(s *store.Store, m Meta, foreign bool) (*fsm.RaiseEpoch, error) {
+func invalidation(s *store.Store, reason string, clusterSecret secret.ClusterSecret, foreign bool) (*fsm.RaiseEpoch, error) {
 	var settings iam.Settings
 	if err := s.View(func(reader *store.Reader) error {
 		settings, _ = reader.Settings()
@@ -134,7 +134,7 @@ func (r *Restore) invalidation(s *store.Store, m Meta, foreign bool) (*fsm.Raise
 		return nil, err
 	}
 	now := iam.Now()
-	cmd := &fsm.RaiseEpoch{Reason: "restored from the backup of " + m.Created.Format(time.RFC3339), Least: uint64(now.Std().Unix())}
+	cmd := &fsm.RaiseEpoch{Reason: reason, Least: uint64(now.Std().Unix())}
 	algorithm := settings.Algorithm
 	if algorithm == "HS256" {
 		if !foreign {
@@ -142,7 +142,7 @@ func (r *Restore) invalidation(s *store.Store, m Meta, foreign bool) (*fsm.Raise
 		}
 		algorithm = "ES256"
 	}
-	key, err := token.NewKey(algorithm, now, now, secret.NewSealer(r.Secret).Seal)
+	key, err := token.NewKey(algorithm, now, now, secret.NewSealer(clusterSecret).Seal)
 	cmd.Key = key
 	return cmd, err
 }

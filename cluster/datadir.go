@@ -29,6 +29,9 @@ type place struct {
 	Initial []server `json:"initial,omitempty"`
 	// NoVote is set for a node that is not to vote until somebody says otherwise, whoever leads.
 	NoVote bool `json:"no_vote,omitempty"`
+	// Replaces is the cluster from which this one was recovered without its other nodes. These are told so if they
+	// come back.
+	Replaces string `json:"replaces,omitempty"`
 }
 
 // server is a member as it is told and kept.

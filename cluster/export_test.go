@@ -50,7 +50,7 @@ type Stranger struct {
 // NewStranger makes one who claims to be that node.
 func NewStranger(t *testing.T, s secret.ClusterSecret, clusterID, nodeID string) *Stranger {
 	t.Helper()
-	id, err := newIdentity(nodeID, clusterID, s, nil, &members{})
+	id, err := newIdentity(nodeID, clusterID, "", s, nil, &members{})
 	if err != nil {
 		t.Fatal(err)
 	}

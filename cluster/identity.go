@@ -35,8 +35,11 @@ var (
 	errNoMember      = errors.New("it is not a member of the cluster")
 )
 
-// otherClusterError says which cluster answered instead of ours.
-type otherClusterError struct{ theirs string }
+// otherClusterError says which cluster answered instead of ours, and whether it was recovered from ours.
+type otherClusterError struct {
+	theirs   string
+	replaces bool
+}
 
 func (e *otherClusterError) Error() string { return errOtherCluster.Error() + ", " + e.theirs }
 
@@ -46,6 +49,7 @@ func (e *otherClusterError) Unwrap() error { return errOtherCluster }
 type caller struct {
 	clusterID string // empty while it has none
 	nodeID    string
+	replaces  string // the cluster in whose place this one came, if it was recovered from it
 }
 
 // identity is who this node is and whom it believes.
@@ -54,6 +58,8 @@ type identity struct {
 	authority authority
 	trusted   *x509.CertPool
 	members   *members
+
+	replaces string // see place
 
 	mu        sync.Mutex
 	clusterID string
@@ -67,8 +73,8 @@ type authority struct {
 	key         ed25519.PrivateKey
 }
 
-func newIdentity(nodeID, clusterID string, current secret.ClusterSecret, previous []secret.ClusterSecret, m *members) (*identity, error) {
-	id := &identity{nodeID: nodeID, clusterID: clusterID, members: m, trusted: x509.NewCertPool()}
+func newIdentity(nodeID, clusterID, replaces string, current secret.ClusterSecret, previous []secret.ClusterSecret, m *members) (*identity, error) {
+	id := &identity{nodeID: nodeID, clusterID: clusterID, replaces: replaces, members: m, trusted: x509.NewCertPool()}
 	for i, s := range append([]secret.ClusterSecret{current}, previous...) {
 		a, err := newAuthority(s.CAKey())
 		if err != nil {
@@ -141,10 +147,14 @@ func (id *identity) signLocked(now time.Time) (*tls.Certificate, error) {
 	if err != nil {
 		return nil, err
 	}
+	name := &url.URL{Scheme: "keystone", Host: id.clusterID, Path: "/node/" + id.nodeID}
+	if id.replaces != "" {
+		name.RawQuery = url.Values{"replaces": {id.replaces}}.Encode()
+	}
 	template := &x509.Certificate{
 		SerialNumber: serial,
 		Subject:      pkix.Name{CommonName: "Keystone node"},
-		URIs:         []*url.URL{{Scheme: "keystone", Host: id.clusterID, Path: "/node/" + id.nodeID}},
+		URIs:         []*url.URL{name},
 		NotBefore:    now.Add(-leafBackdate),
 		NotAfter:     now.Add(leafLifetime),
 		KeyUsage:     x509.KeyUsageDigitalSignature,
@@ -194,7 +204,7 @@ func (id *identity) identify(state tls.ConnectionState) (caller, error) {
 	if !found || nodeID == "" {
 		return caller{}, errors.New("its certificate names no node")
 	}
-	return caller{clusterID: leaf.URIs[0].Host, nodeID: nodeID}, nil
+	return caller{clusterID: leaf.URIs[0].Host, nodeID: nodeID, replaces: leaf.URIs[0].Query().Get("replaces")}, nil
 }
 
 // check decides whether a node may be talked to in that protocol. A node of another cluster never
@@ -204,7 +214,7 @@ func (id *identity) check(c caller, protocol string) error {
 	ours := id.cluster()
 	switch {
 	case ours != "" && c.clusterID != "" && c.clusterID != ours:
-		return &otherClusterError{c.clusterID}
+		return &otherClusterError{c.clusterID, c.replaces == ours}
 	case protocol != protocolRPC && !id.isMember(c):
 		return errNoMember
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -48,6 +49,11 @@ func (n *Node) strangers(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, strangerTimeout)
 	defer cancel()
 	others := n.self.others()
+	for _, s := range n.self.dir.now().Initial {
+		if s.ID != n.self.nodeID && !slices.ContainsFunc(others, func(p Peer) bool { return p.Address == s.Address }) {
+			others = append(others, Peer{Address: s.Address})
+		}
+	}
 	type outcome struct {
 		address string
 		err     error
@@ -67,7 +73,11 @@ func (n *Node) strangers(ctx context.Context) error {
 			own++
 			continue
 		}
-		if err := n.stranger(o.address, o.err); err != nil {
+		err := n.stranger(o.address, o.err)
+		if errors.Is(err, errReplaced) {
+			return err
+		}
+		if err != nil {
 			strange++
 			sentence = err
 			n.config.Logger.Warn("a node that does not belong to this cluster answers", "error", err)
@@ -79,6 +89,10 @@ func (n *Node) strangers(ctx context.Context) error {
 	return nil
 }
 
+// errReplaced begins the sentence for a node that was left behind when its cluster was recovered. With its data it would
+// be a second cluster with another history.
+var errReplaced = errors.New("the cluster of this node was recovered without it, as cluster")
+
 // stranger makes a sentence of err if it says that somebody else's node answered.
 func (n *Node) stranger(address string, err error) error {
 	if errors.Is(err, errForeignSecret) {
@@ -87,6 +101,9 @@ func (n *Node) stranger(address string, err error) error {
 	var other *otherClusterError
 	if !errors.As(err, &other) {
 		return nil
+	}
+	if other.replaces {
+		return fmt.Errorf("%w %s at %s: to take this node in again empty its data folder %s and start it with --join %s", errReplaced, other.theirs, address, n.config.DataDir, address)
 	}
 	return fmt.Errorf("the data in %s belongs to cluster %s, and the node at %s to cluster %s: use the right data folder or the right addresses, nothing was changed",
 		n.config.DataDir, n.self.identity.cluster(), address, other.theirs)
@@ -144,15 +161,14 @@ func (n *Node) place(ctx context.Context) (out bool, err error) {
 		// The leader still sends to the old address, so this node may hear of none. Tried again soon.
 		_, _ = n.former.askToJoin(ctx)
 	case !led:
-		return n.leftOut(ctx), nil
+		return n.leftOut(ctx)
 	}
 	return false, n.self.dir.joined()
 }
 
 // leftOut asks the members about this node when it hears from no leader: nobody sends to a node that
 // was removed, so it would never know.
-func (n *Node) leftOut(ctx context.Context) bool {
-	out := false
+func (n *Node) leftOut(ctx context.Context) (out bool, err error) {
 	for _, s := range n.members.servers() {
 		if string(s.ID) == n.self.nodeID {
 			continue
@@ -160,17 +176,21 @@ func (n *Node) leftOut(ctx context.Context) bool {
 		ctx, cancel := context.WithTimeout(ctx, strangerTimeout)
 		intro, err := n.former.greet(ctx, string(s.Address))
 		cancel()
-		if err := n.stranger(string(s.Address), err); err != nil && !n.former.said.before("stranger") {
-			n.config.Logger.Warn("a node that does not belong to this cluster answers in a member's place", "error", err)
+		strange := n.stranger(string(s.Address), err)
+		if errors.Is(strange, errReplaced) {
+			return false, strange
+		}
+		if strange != nil && !n.former.said.before("stranger") {
+			n.config.Logger.Warn("a node that does not belong to this cluster answers in a member's place", "error", strange)
 		}
 		if err == nil && intro.ClusterID != "" && intro.Leader != "" {
 			if intro.Member {
-				return false
+				return false, nil
 			}
 			out = true
 		}
 	}
-	return out
+	return out, nil
 }
 
 // WaitReady returns when a leader is known and this node has applied what was committed at that
@@ -224,7 +244,7 @@ func (n *Node) Close(ctx context.Context) error {
 func (n *Node) close(ctx context.Context) error {
 	close(n.closed) // no proposals from here on
 	r := n.members.raft.Load()
-	if r != nil && r.State() == raft.Leader && len(n.members.servers()) > 1 {
+	if r != nil && r.State() == raft.Leader && n.otherVoters() { // that StepDown did not reach, or to which it came back
 		_ = bounded(ctx, func() { _ = r.LeadershipTransfer().Error() })
 	}
 	n.cancel()

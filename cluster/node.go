@@ -89,7 +89,7 @@ func newNode(c Config, dir *dataDir, log raftLog) (*Node, error) {
 	}
 	p := dir.now()
 	m := &members{resuming: p.Joined}
-	id, err := newIdentity(p.NodeID, p.ClusterID, c.Secret, c.Previous, m)
+	id, err := newIdentity(p.NodeID, p.ClusterID, p.Replaces, c.Secret, c.Previous, m)
 	if err != nil {
 		return nil, err
 	}

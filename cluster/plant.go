@@ -15,6 +15,7 @@ import (
 // Others join it as they join any cluster.
 type Seed struct {
 	clusterID, name, nodeID, address string
+	replaces                         string
 }
 
 // NewSeed makes the node's identity. It is a new one in a cluster that exists too: under the id of a node that
@@ -26,7 +27,13 @@ func NewSeed(clusterID, name, address string) (Seed, error) {
 	if address == "" {
 		address = "127.0.0.1:0" // of a lone node, which corrects it when it leads
 	}
-	return Seed{clusterID, name, newNodeID(name), address}, nil
+	return Seed{clusterID: clusterID, name: name, nodeID: newNodeID(name), address: address}, nil
+}
+
+// Replacing has the node tell those of that cluster that theirs goes on without them.
+func (s Seed) Replacing(clusterID string) Seed {
+	s.replaces = clusterID
+	return s
 }
 
 // Begin makes an empty data folder that of a new cluster's only node. So the cluster is begun by whoever asked
@@ -110,6 +117,6 @@ func (s Seed) settle(folder string, begin func(raftLog) error, state func() erro
 	}
 	return d.write(place{
 		Format: placeFormat, ClusterID: s.clusterID, NodeID: s.nodeID, Name: s.name, Joined: true,
-		Initial: []server{{ID: s.nodeID, Address: s.address}},
+		Initial: []server{{ID: s.nodeID, Address: s.address}}, Replaces: s.replaces,
 	})
 }

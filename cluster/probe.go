@@ -16,7 +16,7 @@ var ErrNoAnswer = errors.New("nobody answers there")
 // is no node. There are none before it has a cluster. The error is [ErrNoAnswer], or why that node is not one of
 // this secret's cluster.
 func Probe(ctx context.Context, address string, s secret.ClusterSecret, previous ...secret.ClusterSecret) ([]Peer, error) {
-	id, err := newIdentity(newNodeID("probe"), "", s, previous, &members{})
+	id, err := newIdentity(newNodeID("probe"), "", "", s, previous, &members{})
 	if err != nil {
 		return nil, err
 	}

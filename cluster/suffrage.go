@@ -3,7 +3,6 @@ package cluster
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -138,75 +137,4 @@ func (a *admission) tell(ctx context.Context, s raft.Server, votes bool) error {
 		return err
 	}
 	return iam.Errorf(iam.Conflict, "Node %s does not answer, so it cannot be told whether it is to vote: remove it if it is gone for good.", nameOf(string(s.ID)))
-}
-
-// transferRequest names who is to lead; nobody: any other node that votes.
-type transferRequest struct {
-	Name string `cbor:"1,keyasint,omitempty"`
-}
-
-// Transfer gives the leadership to another node that votes. It is for a node that leads.
-func (n *Node) Transfer(ctx context.Context) error {
-	r := n.members.raft.Load()
-	if r == nil || !n.members.leads() {
-		return errNotLeader
-	}
-	if err := await(ctx, n.closed, r.LeadershipTransfer()); err != nil {
-		return fmt.Errorf("the leadership was not handed on: %w", err)
-	}
-	return nil
-}
-
-// yield gives the leadership away where this node must not have it. If that fails it is tried again, by
-// whoever finds the reason.
-func (n *Node) yield(ctx context.Context) { _ = n.Transfer(ctx) }
-
-// TransferTo gives the leadership to the node of that name, or to any other one, on whichever node it is asked for.
-// It returns who leads afterwards.
-func (n *Node) TransferTo(ctx context.Context, name string) (leader string, err error) {
-	before := n.Leader()
-	if _, err := onLeader(ctx, n, "/transfer", transferRequest{name}, n.handOn); err != nil {
-		return "", err
-	}
-	ctx, cancel := context.WithTimeout(ctx, proposeTimeout)
-	defer cancel()
-	for {
-		leader := n.Leader()
-		if leader != "" && (leader == name || name == "" && leader != before) {
-			return leader, nil
-		}
-		if !n.proposer.pause(ctx) {
-			return "", iam.Unavailable(time.Second, "The leadership was given up, and who leads now is not known yet: look at the cluster's status.")
-		}
-	}
-}
-
-// handOn is the leader's side.
-func (n *Node) handOn(ctx context.Context, _ caller, request transferRequest) (done, error) {
-	r := n.members.raft.Load()
-	if r == nil || !n.members.leads() {
-		return done{}, errNotLeader
-	}
-	if request.Name == "" {
-		return done{}, handedOn(n.Transfer(ctx))
-	}
-	s, err := n.members.named(request.Name)
-	switch {
-	case err != nil:
-		return done{}, err
-	case string(s.ID) == n.self.nodeID:
-		return done{}, nil
-	case s.Suffrage != raft.Voter:
-		return done{}, iam.Errorf(iam.Conflict, "Node %s does not vote, so it cannot lead: promote it first.", request.Name)
-	case !n.admission.answers(ctx, s):
-		return done{}, iam.Errorf(iam.Conflict, "Node %s does not answer, so it cannot lead.", request.Name)
-	}
-	return done{}, handedOn(await(ctx, n.closed, r.LeadershipTransferToServer(s.ID, s.Address)))
-}
-
-func handedOn(err error) error {
-	if err == nil || provesNothing(err) {
-		return err
-	}
-	return iam.Errorf(iam.Conflict, "No other node that votes has taken the leadership over: see with the cluster's status whether there is one.")
 }

@@ -108,6 +108,21 @@ func TestSettings(t *testing.T) {
 	}
 }
 
+// TestStopTimes: whoever stops a node gives it the 20 s that KEYSTONE_DRAIN may be, the 5 s that the rest may take, and
+// some more, before it kills it.
+func TestStopTimes(t *testing.T) {
+	for path, setting := range map[string]string{
+		"systemd/keystone.service":                 "TimeoutStopSec=30\n",
+		"../docker-compose.yml":                    "stop_grace_period: 30s\n",
+		"helm/keystone/templates/statefulset.yaml": "terminationGracePeriodSeconds: 30\n",
+		"kubernetes/keystone.yaml":                 "terminationGracePeriodSeconds: 30\n",
+	} {
+		if !strings.Contains(read(t, path), setting) {
+			t.Errorf("%s does not say %s", path, setting)
+		}
+	}
+}
+
 // TestImageHasEverySource: what .dockerignore does not name is not there when the image is built.
 func TestImageHasEverySource(t *testing.T) {
 	rooms, err := filepath.Glob("../*/*.go")

@@ -33,6 +33,8 @@ func (s *Server) health(x *exchange) error {
 		trouble = s.Cluster.Trouble()
 	}
 	switch {
+	case s.leaving.Load():
+		refusal = iam.Unavailable(time.Second, "This node is stopping: ask another one.")
 	case trouble != nil:
 		refusal = iam.Unavailable(time.Second, "This node cannot keep anything: its disk is full.")
 	case health.Leader == "":

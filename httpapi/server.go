@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/fasthttp/router"
@@ -92,6 +93,7 @@ type Server struct {
 	operator *fasthttp.Server
 	life     context.Context // ends when the server is shut down, after its last request
 	end      context.CancelFunc
+	leaving  atomic.Bool // see Leave
 }
 
 // New makes a server, which serves nothing yet.
@@ -104,7 +106,7 @@ func New(c Config) *Server {
 	s.metrics = newMetrics(c)
 	s.document = sync.OnceValue(func() *file { return newFile(contentJSON, pack(OpenAPI(c.Version))) })
 	h := asGet(oneSlashLess(s.router().Handler))
-	s.public = s.listener(s.checkHost(s.shared(h)))
+	s.public = s.listener(s.letGo(s.checkHost(s.shared(h))))
 	s.operator = s.listener(func(ctx *fasthttp.RequestCtx) {
 		ctx.SetUserValue(operatorMark{}, true)
 		h(ctx)
@@ -166,6 +168,21 @@ func (s *Server) Serve(l net.Listener) error { return s.public.Serve(l) }
 // ServeOperator is Serve for the Unix socket in the data folder: whoever may open it is the operator,
 // who holds every scope and has no limits.
 func (s *Server) ServeOperator(l net.Listener) error { return s.operator.Serve(l) }
+
+// Leave has the node say that it is not ready any more, and lets every connection end with its next answer. It goes
+// on answering, until Shutdown: whoever spreads requests over the nodes has time to notice.
+func (s *Server) Leave() { s.leaving.Store(true) }
+
+// letGo ends a connection of a node that stops with the answer that it waits for: its client opens the next one
+// elsewhere, and none is cut with a request on its way.
+func (s *Server) letGo(h fasthttp.RequestHandler) fasthttp.RequestHandler {
+	return func(ctx *fasthttp.RequestCtx) {
+		h(ctx)
+		if s.leaving.Load() {
+			ctx.SetConnectionClose()
+		}
+	}
+}
 
 // Shutdown takes no new requests, waits for those that are being answered, or until ctx ends, and
 // then ends what is left of them.

@@ -14,7 +14,8 @@ import (
 
 func clusterCommand() *cobra.Command {
 	return group("cluster", "Look at the cluster, or act on all of it",
-		clusterStatusCommand(), clusterJoinCommand(), clusterRemoveCommand(), clusterTransferCommand(), clusterPromoteCommand(), clusterDemoteCommand(), clusterInvalidateCommand())
+		clusterStatusCommand(), clusterJoinCommand(), clusterRemoveCommand(), clusterTransferCommand(), clusterPromoteCommand(), clusterDemoteCommand(),
+		clusterRecoverCommand(), clusterInvalidateCommand())
 }
 
 func clusterStatusCommand() *cobra.Command {

@@ -47,7 +47,7 @@ To run a node:  keystone serve     alone on 127.0.0.1:8000, unless it is told mo
 	root.AddCommand(userCommand(), sessionCommand())
 	root.AddCommand(clientCommand(), roleCommand(), scopeCommand(), keyCommand())
 	root.AddCommand(importCommand(), syncCommand())
-	root.AddCommand(backupCommand(), restoreCommand())
+	root.AddCommand(backupCommand(), restoreCommand(), upgradeCommand())
 	root.AddCommand(openapiCommand(), benchCommand(), hashCommand())
 	root.AddCommand(migrateCommand(), exportCommand(), verifyCommand())
 	return root

@@ -17,7 +17,7 @@ import (
 	"github.com/keystone-auth/keystone/cmd/keystone/node"
 )
 
-// closeWithin is how long a clean shutdown may take: running requests end, leadership is handed on.
+// closeWithin is how long a clean shutdown may take after KEYSTONE_DRAIN: running requests end, leadership is handed on.
 const closeWithin = 5 * time.Second
 
 func serveCommand() *cobra.Command {
@@ -89,7 +89,7 @@ func serve(ctx context.Context, c Config, logs io.Writer) error {
 	case <-ctx.Done():
 	}
 	go exitOn(signals, log)
-	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeWithin)
+	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.Node.Drain+closeWithin)
 	defer cancel()
 	if closeErr := n.Close(closing); closeErr != nil {
 		err = errors.Join(err, fmt.Errorf("the node did not stop cleanly: %w", closeErr))

@@ -119,6 +119,7 @@ var settings = []setting{
 	leaseLength(),
 	leaseMargin(),
 	staleReads(),
+	drainTime(),
 	minFreeDisk(),
 	{
 		env: "JWT_ISSUER", std: "keystone-auth", doc: "issuer of the tokens, and their audience where the client has none",

@@ -46,6 +46,17 @@ func staleReads() setting {
 	}
 }
 
+func drainTime() setting {
+	return setting{
+		env: "KEYSTONE_DRAIN", std: "0s", doc: "how long a node that stops goes on answering while /health/ready says 503, so that a load balancer can notice",
+		want: "a duration from 0s to 20s",
+		set: func(c *Config, v string) (err error) {
+			c.Node.Drain, err = time.ParseDuration(v)
+			return cmp.Or(err, refuse(c.Node.Drain < 0 || c.Node.Drain > 20*time.Second))
+		},
+	}
+}
+
 func minFreeDisk() setting {
 	return setting{
 		env: "KEYSTONE_MIN_FREE_DISK_MIB", std: "64", doc: "with less space than so many MiB in the data folder a node lets others lead; 0 = it leads however little there is",

@@ -50,6 +50,7 @@ var samples = map[string]struct{ good, bad []string }{
 	"KEYSTONE_LEASE":                  {[]string{"100ms", "1s", "3s"}, []string{"99ms", "3.1s", "1"}},
 	"KEYSTONE_LEASE_MARGIN":           {[]string{"1%", "5", "50%"}, []string{"0%", "51%", "NaN", "a lot"}},
 	"KEYSTONE_STALE_READS":            {[]string{"0s", "30s", "1h"}, []string{"-1s", "61m", "30"}},
+	"KEYSTONE_DRAIN":                  {[]string{"0s", "5s", "20s"}, []string{"-1s", "21s", "5"}},
 	"KEYSTONE_MIN_FREE_DISK_MIB":      {[]string{"0", "64", "1048576"}, []string{"-1", "1048577", "64MiB"}},
 	"KEYSTONE_NON_VOTER":              {[]string{"true", "false"}, []string{"yes"}},
 	"LOG_LEVEL":                       {[]string{"debug", "INFO", "warning", "Warn", "ERROR", "critical"}, []string{"loud", "info+2", "-4"}},

@@ -82,6 +82,9 @@ type Config struct {
 	Clock     func() time.Duration
 	Committed func()
 
+	// Drain is how long a node that stops says that it is not ready, and answers nevertheless.
+	Drain time.Duration
+
 	Version string
 	Logger  *slog.Logger
 	// Fatal is told why the node cannot go on, and ends the process.
@@ -320,11 +323,13 @@ func (n *Node) Store() *store.Store { return n.store }
 // Failed gives the error of a listener that broke.
 func (n *Node) Failed() <-chan error { return n.failed }
 
-// Close stops the node: first what takes requests in, so that those under way can still be answered,
-// then its part in the cluster, then the state, and the lock of the folder last.
+// Close stops the node: first it says that it is not ready and hands the leadership on, while it goes on answering;
+// then it takes nothing in any more, so that what is under way can still be answered; then its part in the cluster
+// ends, then the state, and the lock of the folder last.
 func (n *Node) Close(ctx context.Context) error {
 	var errs []error
 	if n.server != nil {
+		n.leave(ctx)
 		errs = append(errs, n.drain(ctx))
 	}
 	for _, end := range []func(){n.uses, n.endBackup} {
@@ -362,6 +367,19 @@ func (n *Node) Close(ctx context.Context) error {
 		errs = append(errs, n.folder.close())
 	}
 	return errors.Join(errs...)
+}
+
+// leave makes the node one that nobody needs. Whoever writes through it, or through a node that forwards to it, would
+// else wait for an election.
+func (n *Node) leave(ctx context.Context) {
+	n.server.Leave()
+	n.cluster.StepDown(ctx)
+	if n.config.Drain > 0 {
+		select {
+		case <-time.After(n.config.Drain):
+		case <-ctx.Done():
+		}
+	}
 }
 
 // drain lets the requests under way end, in half of the time there is: the rest is for the cluster. A
