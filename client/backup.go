@@ -9,7 +9,16 @@ import (
 // Backup writes a copy of the whole state to w, as an archive that proves itself when it is unpacked. It takes
 // as long as there is much of it, so ctx needs no deadline. After an error what was written is of no use.
 func (c *Client) Backup(ctx context.Context, w io.Writer) error {
-	answer, err := c.stream(ctx, base+"/admin/backup")
+	return c.copyOf(ctx, "/admin/backup", w)
+}
+
+// CopyLog writes the log of the node that is asked to w.
+func (c *Client) CopyLog(ctx context.Context, w io.Writer) error {
+	return c.copyOf(ctx, "/admin/log", w)
+}
+
+func (c *Client) copyOf(ctx context.Context, path string, w io.Writer) error {
+	answer, err := c.stream(ctx, base+path)
 	if err != nil {
 		return err
 	}
@@ -19,7 +28,7 @@ func (c *Client) Backup(ctx context.Context, w io.Writer) error {
 		if target.err != nil {
 			return target.err
 		}
-		return fmt.Errorf("the backup broke off, what came of it is not the whole: %w", err)
+		return fmt.Errorf("the copy broke off, what came of it is not the whole: %w", err)
 	}
 	return nil
 }

@@ -39,7 +39,7 @@ func OpenStopped(folder string) (*Stopped, error) {
 	if d.place.Format > placeFormat {
 		return nil, fmt.Errorf("%s was written by a newer Keystone: start that version, nothing was changed", d.file())
 	}
-	log, err := openLog(d.logFile())
+	log, err := openLogFile(d.logFile(), true)
 	if err != nil {
 		return nil, err
 	}

@@ -27,7 +27,10 @@ type raftLog struct {
 	still *sync.Mutex // held while the file may be mapped to another place
 }
 
-func openLog(path string) (raftLog, error) {
+func openLog(path string) (raftLog, error) { return openLogFile(path, false) }
+
+// openLogFile opens the log, or only to read it, which changes not a byte.
+func openLogFile(path string, readOnly bool) (raftLog, error) {
 	if err := store.CheckWhole(path); err != nil {
 		return raftLog{}, err
 	}
@@ -37,6 +40,7 @@ func openLog(path string) (raftLog, error) {
 			Timeout:        time.Second,
 			FreelistType:   bolt.FreelistMapType,
 			NoFreelistSync: true,
+			ReadOnly:       readOnly,
 		},
 		MsgpackUseNewTimeFormat: true,
 	})

@@ -35,20 +35,19 @@ func (n *Node) Transfer(ctx context.Context) error {
 func (n *Node) yield(ctx context.Context) { _ = n.Transfer(ctx) }
 
 // StepDown gives the leadership away before this node stops, if it leads and there is another one that votes. It
-// returns when that one leads, or when it is not worth waiting any longer.
+// returns when that one leads, or when it is not worth waiting any longer: where all nodes are stopped at once nobody
+// takes it.
 func (n *Node) StepDown(ctx context.Context) {
+	if !n.members.leads() || !n.otherVoters() {
+		return
+	}
 	ctx, cancel := context.WithTimeout(ctx, stepDownTimeout)
 	defer cancel()
-	for n.members.leads() && n.otherVoters() {
-		if n.Transfer(ctx) != nil && !waitFor(ctx, retryPause) {
-			return
-		}
+	if n.Transfer(ctx) != nil && (!waitFor(ctx, retryPause) || n.Transfer(ctx) != nil) {
+		return
 	}
 	for { // until then what is proposed here has nowhere to go
-		if leader, known := n.members.leader(); known && leader.nodeID != n.self.nodeID || !n.otherVoters() {
-			return
-		}
-		if !waitFor(ctx, retryPause) {
+		if leader, known := n.members.leader(); known && leader.nodeID != n.self.nodeID || !waitFor(ctx, retryPause) {
 			return
 		}
 	}

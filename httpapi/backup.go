@@ -30,7 +30,7 @@ func (s *Server) backup(x *exchange) error {
 	if err != nil {
 		return err
 	}
-	if err := s.recordBackup(x); err != nil {
+	if err := s.recordBackup(x, "cluster.backup_read"); err != nil {
 		return errors.Join(err, archive.Close())
 	}
 	// The rest of x dies before the last byte is sent.
@@ -38,11 +38,31 @@ func (s *Server) backup(x *exchange) error {
 	return nil
 }
 
+// copyLog sends the log as far as this node has applied it. In it is what is in a backup.
+func (s *Server) copyLog(x *exchange) error {
+	if err := s.enter(x); err != nil {
+		return err
+	}
+	x.http.SetContentType(contentBytes)
+	if x.http.IsHead() {
+		return nil
+	}
+	if s.CopyLog == nil {
+		return iam.Errorf(iam.NotFound, "This node has no log.")
+	}
+	if err := s.recordBackup(x, "cluster.log_read"); err != nil {
+		return err
+	}
+	// Without a length, for it grows meanwhile.
+	x.http.SetBodyStream(&sending{s.CopyLog(), x.http.Conn(), s.life}, -1)
+	return nil
+}
+
 // recordBackup writes down who takes a copy of everything, before the first byte of it is sent.
-func (s *Server) recordBackup(x *exchange) error {
+func (s *Server) recordBackup(x *exchange, event string) error {
 	ctx, cancel := context.WithTimeout(s.life, requestTime)
 	defer cancel()
-	return s.recordAct(ctx, x, "cluster.backup_read", s.Node, iam.AuditSuccess)
+	return s.recordAct(ctx, x, event, s.Node, iam.AuditSuccess)
 }
 
 // sending gives the reader of a long answer time for each part of it.

@@ -59,6 +59,11 @@ var describedPlatform = map[string]described{
 			"An archive that breaks off is shorter than `Content-Length` says. That it was read is in the audit log.",
 		media: contentBytes, schema: object{{"type", "string"}, {"format", "binary"}}, fails: []iam.Code{iam.RateLimitExceeded, iam.TemporarilyUnavailable},
 	},
+	"GET /api/v1/admin/log": {
+		tag: "Cluster", summary: "Copy the log of changes", id: "copyLog", success: "The log as far as this node has applied it, one CBOR item for each entry.",
+		text:  "Holds password hashes, as a backup does. `keystone upgrade check` applies it by another version. That it was read is in the audit log.",
+		media: contentBytes, schema: object{{"type", "string"}, {"format", "binary"}}, fails: []iam.Code{iam.NotFound, iam.RateLimitExceeded, iam.TemporarilyUnavailable},
+	},
 	"GET /api/v1/admin/stats": {
 		tag: "Cluster", summary: "Count what there is", id: "stats", success: "Real counts, none of them an estimate.",
 	},

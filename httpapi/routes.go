@@ -104,6 +104,7 @@ func adminRoutes() []route {
 		{method: "GET", path: base + "/admin/audit/checkpoints", handle: handle((*Server).auditCheckpoints), auth: bearer, permission: iam.ScopeReadAudit, limit: limitAPI, noStore: true},
 		{method: "GET", path: base + "/admin/cluster", handle: handle((*Server).cluster), auth: bearer, permission: iam.ScopeAdminCluster, limit: limitAPI, noStore: true, always: true},
 		{method: "GET", path: base + "/admin/backup", handle: raw((*Server).backup), auth: bearer, permission: iam.ScopeAdminBackup, limit: limitAPI, noStore: true},
+		{method: "GET", path: base + "/admin/log", handle: raw((*Server).copyLog), auth: bearer, permission: iam.ScopeAdminBackup, limit: limitAPI, noStore: true},
 		{method: "POST", path: base + "/admin/cluster/epoch", handle: handle((*Server).raiseEpoch), auth: bearer, permission: iam.ScopeAdminCluster, limit: limitAPI, body: bodyJSON, created: true, noStore: true, idempotent: true, denies: true},
 		{method: "DELETE", path: base + "/admin/cluster/nodes/{id}", handle: handle((*Server).removeNode), auth: bearer, permission: iam.ScopeAdminCluster, limit: limitAPI, noStore: true},
 		{method: "POST", path: base + "/admin/cluster/nodes/{id}/promote", handle: handle((*Server).promoteNode), auth: bearer, permission: iam.ScopeAdminCluster, limit: limitAPI, noStore: true},

@@ -40,7 +40,9 @@ type Config struct {
 	Cluster  Cluster
 	Audit    *audit.Log // nil: refusals are not recorded, and nobody can read the log
 	// Backup copies the state, and tells how many bytes the copy has. It refuses more than one at a time.
-	Backup  func() (io.ReadCloser, int64, error)
+	Backup func() (io.ReadCloser, int64, error)
+	// CopyLog sends the log as far as this node has applied it. Nil: there is none.
+	CopyLog func() io.ReadCloser
 	Limiter *tally.Tally // nil: no limits
 	Limits  limit.Set
 	// TrustedProxies may say for which address they ask. Nobody else may.

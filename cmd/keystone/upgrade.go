@@ -11,12 +11,14 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/spf13/cobra"
 
 	"github.com/keystone-auth/keystone/backup"
 	"github.com/keystone-auth/keystone/client"
+	"github.com/keystone-auth/keystone/cluster"
 	"github.com/keystone-auth/keystone/cmd/keystone/node"
 )
 
@@ -25,6 +27,7 @@ func upgradeCommand() *cobra.Command {
 }
 
 func upgradeCheckCommand() *cobra.Command {
+	var wait time.Duration
 	cmd := jsonFlag(&cobra.Command{
 		Use:   "check NEW_BINARY",
 		Short: "Prove that a new version makes the same of a node's data as this one",
@@ -33,21 +36,23 @@ make of it: the state, whose rows and indexes are checked and hashed anew, and t
 first entry if it still holds that, and from where the state stands to its end. The state hashes must be equal.
 
 The data of the node is only read, and the new program is given no secret and opens no connection. A node that does not
-run is copied as a whole. One that runs is asked for a copy of its state; its log is in use, so stop one node of the
-cluster for the whole proof.
+run is copied. One that runs is asked for a copy of its state, and then of its log; with --wait there is time in between,
+in which the cluster makes changes that both programs then apply, also where the log has lost its beginning.
 
 The copies are made in TMPDIR, readable for this user alone, and removed. It ends with an error if the versions differ,
 or if the new one refuses the data.`,
-		Example: `  keystone upgrade check ./keystone-new --data /var/lib/keystone`,
-		Args:    cobra.ExactArgs(1),
+		Example: `  keystone upgrade check ./keystone-new --data /var/lib/keystone
+  keystone upgrade check ./keystone-new --data /var/lib/keystone --wait 1m`,
+		Args: cobra.ExactArgs(1),
 	})
 	addFlags(cmd.Flags(), "data")
+	cmd.Flags().DurationVar(&wait, "wait", 0, "of a node that runs: for how long to collect changes after its state was copied")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		folder, err := dataFolder(cmd.Flags())
 		if err != nil {
 			return err
 		}
-		c, err := checkUpgrade(cmd.Context(), args[0], folder)
+		c, err := checkUpgrade(cmd.Context(), args[0], folder, wait)
 		if err != nil {
 			return err
 		}
@@ -83,7 +88,7 @@ type upgradeCheck struct {
 	New     backup.Replay `json:"new"`
 }
 
-func checkUpgrade(ctx context.Context, program, folder string) (c upgradeCheck, err error) {
+func checkUpgrade(ctx context.Context, program, folder string, wait time.Duration) (c upgradeCheck, err error) {
 	if program, err = filepath.Abs(program); err != nil {
 		return c, err
 	}
@@ -93,7 +98,7 @@ func checkUpgrade(ctx context.Context, program, folder string) (c upgradeCheck, 
 	}
 	defer func() { _ = os.RemoveAll(scratch) }()
 	first, second := filepath.Join(scratch, "present"), filepath.Join(scratch, "new")
-	if err := errors.Join(os.Mkdir(first, 0o700), copyData(ctx, first, folder), os.CopyFS(second, os.DirFS(first))); err != nil {
+	if err := errors.Join(os.Mkdir(first, 0o700), copyData(ctx, first, folder, wait), os.CopyFS(second, os.DirFS(first))); err != nil {
 		return c, err
 	}
 	if c.Present, err = backup.ReplayFolder(first, programVersion()); err != nil {
@@ -107,20 +112,20 @@ func checkUpgrade(ctx context.Context, program, folder string) (c upgradeCheck, 
 	return c, nil
 }
 
-// copyData copies the data of a node that does not run, or asks one that runs for its state.
-func copyData(ctx context.Context, into, folder string) error {
+// copyData copies the data of a node that does not run, or asks one that runs for its state and its log.
+func copyData(ctx context.Context, into, folder string, wait time.Duration) error {
 	if _, err := os.Stat(node.Socket(folder)); err == nil {
 		if c, err := client.New("unix:" + node.Socket(folder)); err == nil {
 			defer c.Close()
 			if _, err := c.Health(ctx); err == nil {
-				return copyState(ctx, into, c)
+				return copyRunning(ctx, into, c, wait)
 			}
 		}
 	}
 	return node.TakeCopy(into, folder)
 }
 
-func copyState(ctx context.Context, into string, c *client.Client) error {
+func copyRunning(ctx context.Context, into string, c *client.Client, wait time.Duration) error {
 	from, to := io.Pipe()
 	go func() { to.CloseWithError(c.Backup(ctx, to)) }()
 	unpacked, err := backup.Unpack(from, into)
@@ -128,7 +133,19 @@ func copyState(ctx context.Context, into string, c *client.Client) error {
 	if err != nil {
 		return fmt.Errorf("the copy of the state: %w", err)
 	}
-	return os.Rename(unpacked.Path, filepath.Join(into, "state.db"))
+	if err := os.Rename(unpacked.Path, filepath.Join(into, "state.db")); err != nil {
+		return err
+	}
+	select {
+	case <-time.After(wait):
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	from, to = io.Pipe()
+	go func() { to.CloseWithError(c.CopyLog(ctx, to)) }()
+	err = cluster.PlantLog(into, from)
+	from.CloseWithError(err)
+	return err
 }
 
 // replayBy has another version go on with the copy. It inherits no variable but the one that says where there is room:
@@ -173,7 +190,7 @@ func (c upgradeCheck) print(cmd *cobra.Command) error {
 	case !c.Same:
 		return errUpgradeDiffers
 	case !asJSON && p.Anew+p.Tail == 0:
-		fmt.Fprintln(cmd.OutOrStdout(), "OK: the new version reads the same state. No entry of the log was applied: see keystone upgrade check --help.")
+		fmt.Fprintln(cmd.OutOrStdout(), "OK: the new version reads the same state. No entry of the log was applied, for it has lost its beginning: check a node that runs with --wait 1m.")
 	case !asJSON:
 		fmt.Fprintln(cmd.OutOrStdout(), "OK: the new version makes the same of the data.")
 	}

@@ -268,6 +268,7 @@ func (n *Node) api(memory *view.View, sealer *secret.Sealer) *httpapi.Server {
 		PublicURL: c.PublicURL, AllowedOrigins: c.AllowedOrigins, AllowedHosts: c.AllowedHosts, MetricsToken: c.MetricsToken, Registry: n.registry(),
 		Audit:          n.audit,
 		Backup:         n.openBackup,
+		CopyLog:        n.cluster.CopyLog,
 		TrustedProxies: c.TrustedProxies,
 	}
 	if c.Limits != nil {
