@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -39,21 +40,34 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// watched is the program with the race detector, and shipped as it is given to people, for what takes too
-// long otherwise or is measured.
+// watched is the program with the race detector, next the same as one of the next version, which needs that for a new
+// epoch, and shipped as it is given to people, for what takes too long otherwise or is measured.
 var (
 	watched = sync.OnceValues(func() (string, error) { return build("watched", "1", "-race") })
+	next    = sync.OnceValues(func() (string, error) {
+		return build("next", "1", "-race", "-ldflags", "-X main.version=next -X github.com/keystone-auth/keystone/fsm.next=yes")
+	})
 	shipped = sync.OnceValues(func() (string, error) { return build("shipped", "0", "-trimpath") })
 )
 
-func build(name, cgo string, flag string) (path string, err error) {
+func build(name, cgo string, flags ...string) (path string, err error) {
 	path = filepath.Join(built, name)
-	cmd := exec.Command("go", "build", flag, "-tags", "hashicorpmetrics", "-o", path, "github.com/keystone-auth/keystone/cmd/keystone")
+	cmd := exec.Command("go", slices.Concat([]string{"build", "-tags", "hashicorpmetrics", "-o", path}, flags, []string{"github.com/keystone-auth/keystone/cmd/keystone"})...)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED="+cgo)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("the program cannot be built: %w\n%s", err, out)
 	}
 	return path, nil
+}
+
+// made is the path of a program.
+func made(t testing.TB, program func() (string, error)) string {
+	t.Helper()
+	path, err := program()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
 
 // announcement is the line that `keystone dev --json` prints.
@@ -81,11 +95,8 @@ type fleet struct {
 
 // startFleet starts three nodes of a program; stop ends them.
 func startFleet(t testing.TB, program func() (string, error)) *fleet {
-	path, err := program()
-	if err != nil {
-		t.Fatal(err)
-	}
-	f := &fleet{t: t, program: path, dir: t.TempDir(), port: freePorts(t, 3)}
+	t.Helper()
+	f := &fleet{t: t, program: made(t, program), dir: t.TempDir(), port: freePorts(t, 3)}
 	f.start()
 	t.Cleanup(func() {
 		f.stop()

@@ -97,15 +97,11 @@ func (h *hosts) start(i int, dir string, shared secret.ClusterSecret) {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	program, err := watched()
-	if err != nil {
-		h.t.Fatal(err)
-	}
 	var initial []string
 	for n := 1; n <= 3; n++ {
 		initial = append(initial, fmt.Sprintf("n%d=%s:7400", n, address(1, n)))
 	}
-	cmd := exec.Command("ip", "netns", "exec", h.name(i), program, "serve", "--name", fmt.Sprint("n", i), "--data", filepath.Join(dir, "data"),
+	cmd := exec.Command("ip", "netns", "exec", h.name(i), made(h.t, watched), "serve", "--name", fmt.Sprint("n", i), "--data", filepath.Join(dir, "data"),
 		"--cluster", address(1, i)+":7400", "--initial", strings.Join(initial, ","), "--http", address(2, i)+":8000", "--no-rate-limit")
 	cmd.Env = append(os.Environ(), "KEYSTONE_SECRET="+shared.Reveal(), "KEYSTONE_ARGON2_MEMORY_KIB=64", "KEYSTONE_ARGON2_PASSES=1", "KEYSTONE_HASH_QUEUE=1000")
 	cmd.Stdout, cmd.Stderr = log, log

@@ -101,7 +101,7 @@ func startProcesses(t *testing.T) (all []*process) {
 	}
 	for _, p := range all {
 		p.initial = strings.Join(initial, ",")
-		p.start(program)
+		p.start(made(t, watched))
 	}
 	t.Cleanup(func() {
 		for _, p := range all {
@@ -112,19 +112,6 @@ func startProcesses(t *testing.T) (all []*process) {
 		p.ready()
 	}
 	return all
-}
-
-// buildNext builds the program as one of the next version, which needs that for a new epoch.
-func buildNext(t *testing.T) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "keystone-next")
-	build := exec.Command("go", "build", "-race", "-tags", "hashicorpmetrics", "-ldflags", "-X main.version=next -X github.com/keystone-auth/keystone/fsm.next=yes",
-		"-o", path, "github.com/keystone-auth/keystone/cmd/keystone")
-	build.Env = append(os.Environ(), "CGO_ENABLED=1")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("the next version cannot be built: %v\n%s", err, out)
-	}
-	return path
 }
 
 // visitors log in and refresh, and try the next node once when one fails them.
@@ -200,7 +187,7 @@ func (v *visitors) end(t *testing.T) {
 // TestRollingUpgrade replaces the program of one node after the other by that of the next version, under load. Nobody is
 // failed; what only the new version knows is refused until all have it; afterwards the old one is refused.
 func TestRollingUpgrade(t *testing.T) {
-	next := buildNext(t)
+	program, next := made(t, watched), made(t, next)
 	all := startProcesses(t)
 	if _, err := all[0].operator().CreateUser(t.Context(), api.CreateUserRequest{Username: "ada", Email: "ada@example.org", Password: upgradePassword}); err != nil {
 		t.Fatal(err)
@@ -249,7 +236,7 @@ func TestRollingUpgrade(t *testing.T) {
 // checkSame has keystone upgrade check compare both programs, on the data of a node that runs or does not run.
 func checkSame(t *testing.T, p *process, next string) {
 	t.Helper()
-	out, err := exec.Command(program, "upgrade", "check", next, "--data", p.folder, "--json").CombinedOutput()
+	out, err := exec.Command(made(p.t, watched), "upgrade", "check", next, "--data", p.folder, "--json").CombinedOutput()
 	var said struct {
 		Same bool `json:"same"`
 		New  struct {
