@@ -35,6 +35,8 @@ type greeting struct {
 	Name   string `cbor:"1,keyasint"`
 	NodeID string `cbor:"2,keyasint"`
 	List   []Peer `cbor:"3,keyasint,omitempty"` // the initial list that it was given, as long as it has no cluster
+	// Address is where a member is now, perhaps elsewhere than the configuration says; see moved.go.
+	Address string `cbor:"4,keyasint,omitempty"`
 }
 
 // introduction is what a node says of itself.
@@ -64,6 +66,9 @@ type self struct {
 }
 
 func (s *self) introduce(_ context.Context, from caller, g greeting) (introduction, error) {
+	if from.nodeID == g.NodeID {
+		s.members.note(g.NodeID, g.Address)
+	}
 	forming := s.members.empty()
 	if forming && g.Name == s.config.Name && g.NodeID != s.nodeID {
 		err := fmt.Errorf("two nodes are called %s, this one and one that has just asked it: give each its own name", g.Name)
@@ -191,7 +196,7 @@ func (f *former) greetAll(ctx context.Context) (answers []found, missing []strin
 
 func (f *former) greet(ctx context.Context, address string) (introduction, error) {
 	var intro introduction
-	g := greeting{Name: f.config.Name, NodeID: f.nodeID}
+	g := greeting{Name: f.config.Name, NodeID: f.nodeID, Address: f.advertise}
 	if f.members.empty() {
 		g.List = f.config.Initial
 	}

@@ -60,7 +60,7 @@ func (f *former) askToJoin(ctx context.Context) (bool, error) {
 	asked := map[string]bool{f.advertise: true}
 	var last error
 	for len(ask) > 0 {
-		address := ask[0]
+		address := f.members.whereIs(ask[0].nodeID, ask[0].address)
 		ask = ask[1:]
 		if asked[address] {
 			continue
@@ -76,7 +76,7 @@ func (f *former) askToJoin(ctx context.Context) (bool, error) {
 		case err != nil:
 			last = err
 		case reply.Leader != "":
-			ask = append([]string{reply.Leader}, ask...)
+			ask = append([]target{{address: reply.Leader}}, ask...)
 		}
 	}
 	return false, last
@@ -90,16 +90,18 @@ func (f *former) askOne(ctx context.Context, address string) (joinReply, error) 
 	return reply, err
 }
 
-func (f *former) leaderFirst() []string {
-	var out []string
+func (f *former) leaderFirst() []target {
+	var out []target
 	if leader, ok := f.members.leader(); ok {
-		out = append(out, leader.address)
+		out = append(out, leader)
 	}
 	for _, s := range f.members.servers() {
-		out = append(out, string(s.Address))
+		if string(s.ID) != f.nodeID {
+			out = append(out, target{string(s.Address), string(s.ID)})
+		}
 	}
 	for _, p := range f.others() {
-		out = append(out, p.Address)
+		out = append(out, target{address: p.Address})
 	}
 	return out
 }
@@ -148,8 +150,14 @@ func (a *admission) admit(ctx context.Context, from caller, request joinRequest)
 	if other, taken := a.members.at(request.Address); taken {
 		return joinReply{}, iam.Errorf(iam.Conflict, "The address %s belongs to node %s of the cluster: advertise another one, or remove that node first.", request.Address, nameOf(string(other.ID)))
 	}
+	if isKnown {
+		if err := a.members.settle(ctx, a.closed, request.NodeID, request.Address); err != nil {
+			return joinReply{}, fmt.Errorf("the address was not changed: %w", err)
+		}
+		a.logger.Info("a node has another address", "node", nameOf(request.NodeID), "address", request.Address)
+		return joinReply{Done: true}, nil
+	}
 	r := a.members.raft.Load()
-	// For a member that is known this only changes the address and leaves its vote alone.
 	err := await(ctx, a.closed, r.AddNonvoter(raft.ServerID(request.NodeID), raft.ServerAddress(request.Address), 0, time.Second))
 	if err != nil {
 		return joinReply{}, fmt.Errorf("the configuration was not changed: %w", err)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -46,34 +45,15 @@ func (n *Node) resume(ctx context.Context) error {
 }
 
 func (n *Node) strangers(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, strangerTimeout)
-	defer cancel()
-	others := n.self.others()
-	for _, s := range n.self.dir.now().Initial {
-		if s.ID != n.self.nodeID && !slices.ContainsFunc(others, func(p Peer) bool { return p.Address == s.Address }) {
-			others = append(others, Peer{Address: s.Address})
-		}
-	}
-	type outcome struct {
-		address string
-		err     error
-	}
-	results := make(chan outcome, len(others))
-	for _, p := range others {
-		go func() {
-			_, err := n.former.greet(ctx, p.Address)
-			results <- outcome{p.Address, err}
-		}()
-	}
 	strange, own := 0, 0
 	var sentence error
-	for range others {
-		o := <-results
-		if o.err == nil {
+	answers := n.greetSeeds(ctx)
+	for _, a := range answers {
+		if a.err == nil {
 			own++
 			continue
 		}
-		err := n.stranger(o.address, o.err)
+		err := n.stranger(a.address, a.err)
 		if errors.Is(err, errReplaced) {
 			return err
 		}
@@ -83,7 +63,7 @@ func (n *Node) strangers(ctx context.Context) error {
 			n.config.Logger.Warn("a node that does not belong to this cluster answers", "error", err)
 		}
 	}
-	if own == 0 && 2*strange > len(others) {
+	if own == 0 && 2*strange > len(answers) {
 		return sentence
 	}
 	return nil
@@ -140,7 +120,9 @@ func (n *Node) watch(ctx context.Context) {
 func (n *Node) targets() []target {
 	var out []target
 	for _, s := range n.members.servers() {
-		out = append(out, target{string(s.Address), string(s.ID)}, target{address: string(s.Address)})
+		for _, address := range []string{string(s.Address), n.members.whereIs(string(s.ID), string(s.Address))} {
+			out = append(out, target{address, string(s.ID)}, target{address: address})
+		}
 	}
 	return out
 }
@@ -150,6 +132,10 @@ func (n *Node) targets() []target {
 func (n *Node) place(ctx context.Context) (out bool, err error) {
 	own, member := n.members.byID(n.self.nodeID)
 	_, led := n.members.leader()
+	moved := member && string(own.Address) != n.self.advertise
+	if moved || member && !led {
+		n.greetSeeds(ctx)
+	}
 	switch {
 	case n.members.empty():
 		// Taken in once, and not sent the log yet: or whoever took it in was deposed at that moment.
@@ -157,7 +143,10 @@ func (n *Node) place(ctx context.Context) (out bool, err error) {
 		return false, nil
 	case !member:
 		return true, nil
-	case member && string(own.Address) != n.self.advertise:
+	case moved && n.members.leads():
+		_ = n.settleOwnAddress(ctx) // tried again soon
+		return false, nil
+	case moved:
 		// The leader still sends to the old address, so this node may hear of none. Tried again soon.
 		_, _ = n.former.askToJoin(ctx)
 	case !led:

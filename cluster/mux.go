@@ -146,9 +146,19 @@ func (m *mux) remember(conn *peerConn) error {
 	return nil
 }
 
-// dial connects to the node at that address. The answer must come from the node with the wanted id,
-// if there is one: addresses are used again, ids are not.
+// dial connects to the node at that address, or where the node with the wanted id was heard of since.
 func (m *mux) dial(ctx context.Context, protocol, address, wanted string) (*peerConn, error) {
+	where := m.identity.members.whereIs(wanted, address)
+	conn, err := m.connect(ctx, protocol, where, wanted)
+	if err != nil && where != address {
+		m.identity.members.unnote(wanted, where)
+	}
+	return conn, err
+}
+
+// connect connects to the node at that address. The answer must come from the node with the wanted id,
+// if there is one: addresses are used again, ids are not.
+func (m *mux) connect(ctx context.Context, protocol, address, wanted string) (*peerConn, error) {
 	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
 	defer cancel()
 	defer context.AfterFunc(m.ctx, cancel)()

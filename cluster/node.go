@@ -256,11 +256,7 @@ func (n *Node) takeOver(ctx context.Context) error {
 	if err := errors.Join(n.clock.check(ctx), n.space.check(ctx)); err != nil {
 		return err
 	}
-	own, ok := n.members.byID(n.self.nodeID)
-	if !ok || string(own.Address) == n.self.advertise {
-		return nil
-	}
-	return await(ctx, n.closed, r.AddVoter(own.ID, raft.ServerAddress(n.self.advertise), 0, time.Second))
+	return n.settleOwnAddress(ctx)
 }
 
 // barrier returns when this node has applied everything that any leader has acknowledged.

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"net"
 	"sync/atomic"
 	"time"
@@ -19,12 +20,19 @@ type raftTransport struct {
 	// trouble tells whether this node cannot keep anything. Then it says nothing: raft's main loop may stand
 	// still, and heartbeats, which do not come from there, would keep a leader in office that does nothing.
 	trouble func() error
+	moved   *whereabouts
 }
+
+// errSettling is told to raft, which tries again.
+var errSettling = errors.New("the address of the member is being changed")
 
 // AppendEntries implements raft.Transport.
 func (t raftTransport) AppendEntries(id raft.ServerID, to raft.ServerAddress, args *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) error {
 	if err := t.trouble(); err != nil {
 		return err
+	}
+	if len(args.Entries) > 0 && t.moved.paused(string(id)) {
+		return errSettling
 	}
 	return t.NetworkTransport.AppendEntries(id, to, args, resp)
 }
@@ -49,7 +57,7 @@ func (t raftTransport) RequestPreVote(id raft.ServerID, to raft.ServerAddress, a
 // a refusal or a newer term, can wait for ever to hand over an answer: the follower is then sent
 // heartbeats and no entries until the leader restarts, and Shutdown never ends (raft #612).
 func newRaftTransport(m *mux, advertise string, timeout time.Duration, trouble func() error, logger hclog.Logger) raftTransport {
-	return raftTransport{trouble: trouble, NetworkTransport: raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
+	return raftTransport{trouble: trouble, moved: &m.identity.members.moved, NetworkTransport: raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
 		Stream:                  &raftStream{queue: m.queues[protocolRaft], mux: m, advertise: advertise},
 		MaxPool:                 3,
 		Timeout:                 timeout,
@@ -97,6 +105,7 @@ type members struct {
 	// knows no member and takes nobody for one, and nobody must take it for an empty node.
 	resuming bool
 	raft     atomic.Pointer[raft.Raft]
+	moved    whereabouts
 }
 
 func (m *members) servers() []raft.Server {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -17,81 +16,30 @@ import (
 	"github.com/keystone-auth/keystone/client"
 	"github.com/keystone-auth/keystone/cmd/keystone/node"
 	"github.com/keystone-auth/keystone/internal/history"
+	"github.com/keystone-auth/keystone/internal/hosts"
 	"github.com/keystone-auth/keystone/secret"
 )
 
-// hosts are three network namespaces, each a machine with two networks: one between the nodes, which the
-// test tears apart, and one on which clients reach every node all the time.
-type hosts struct {
-	t   *testing.T
-	tag string
-}
-
-// ip runs a command of iproute2.
-func (h *hosts) ip(args ...string) error {
-	if out, err := exec.Command("ip", args...).CombinedOutput(); err != nil {
-		return fmt.Errorf("ip %s: %s", strings.Join(args, " "), out)
-	}
-	return nil
-}
-
-func (h *hosts) must(args ...string) {
-	h.t.Helper()
-	if err := h.ip(args...); err != nil {
-		h.t.Fatal(err)
-	}
-}
-
-func (h *hosts) name(i int) string                { return fmt.Sprintf("%s-%d", h.tag, i) }
-func (h *hosts) end(network string, i int) string { return fmt.Sprintf("%s%s%d", h.tag, network, i) }
-
 func address(network, i int) string { return fmt.Sprintf("10.213.%d.%d", network, i) }
 
-// newHosts makes them, or skips the test where that is not allowed.
-func newHosts(t *testing.T) *hosts {
-	t.Helper()
-	h := &hosts{t: t, tag: fmt.Sprintf("ks%d", os.Getpid()%10_000)}
-	if os.Getuid() != 0 {
-		t.Skip("only root may make network namespaces")
-	}
-	if err := h.ip("netns", "add", h.name(0)); err != nil {
-		t.Skipf("network namespaces cannot be made here: %v", err)
-	}
-	t.Cleanup(func() {
-		for i := range 4 {
-			_ = h.ip("netns", "del", h.name(i)) // and the links in it
-		}
-		for _, network := range []string{"c", "h"} {
-			_ = h.ip("link", "del", h.end(network, 0))
-		}
-	})
-	for i := 1; i <= 3; i++ {
-		h.must("netns", "add", h.name(i))
-		h.must("-n", h.name(i), "link", "set", "lo", "up")
-	}
-	h.network("c", 1)
-	h.network("h", 2)
-	h.must("addr", "add", address(2, 254)+"/24", "dev", h.end("h", 0)) // clients are on this machine itself
-	return h
+// machines are three hosts with two networks: one between the nodes, which the test tears apart, and one on
+// which clients reach every node all the time.
+type machines struct {
+	*hosts.Set
+	t *testing.T
 }
 
-// network connects all namespaces by a bridge.
-func (h *hosts) network(letter string, number int) {
-	h.t.Helper()
-	bridge := h.end(letter, 0)
-	h.must("link", "add", bridge, "type", "bridge")
-	h.must("link", "set", bridge, "up")
-	for i := 1; i <= 3; i++ {
-		outside, inside := h.end(letter, i), "net"+letter
-		h.must("link", "add", outside, "type", "veth", "peer", "name", inside, "netns", h.name(i))
-		h.must("link", "set", outside, "master", bridge, "up")
-		h.must("-n", h.name(i), "addr", "add", address(number, i)+"/24", "dev", inside)
-		h.must("-n", h.name(i), "link", "set", inside, "up")
-	}
+func newMachines(t *testing.T) *machines {
+	t.Helper()
+	m := &machines{hosts.New(t, 3), t}
+	m.Connect("c", func(i int) string { return address(1, i) })
+	m.Connect("h", func(i int) string { return address(2, i) })
+	m.Must("addr", "add", address(2, 254)+"/24", "dev", m.Cable("h", 0)) // clients are on this machine itself
+	return m
 }
 
 // start starts a node in a namespace of its own, and ends it with the test.
-func (h *hosts) start(i int, dir string, shared secret.ClusterSecret) {
+func (h *machines) start(i int, dir string, shared secret.ClusterSecret) {
 	h.t.Helper()
 	log, err := os.Create(filepath.Join(dir, "log"))
 	if err != nil {
@@ -101,7 +49,7 @@ func (h *hosts) start(i int, dir string, shared secret.ClusterSecret) {
 	for n := 1; n <= 3; n++ {
 		initial = append(initial, fmt.Sprintf("n%d=%s:7400", n, address(1, n)))
 	}
-	cmd := exec.Command("ip", "netns", "exec", h.name(i), made(h.t, watched), "serve", "--name", fmt.Sprint("n", i), "--data", filepath.Join(dir, "data"),
+	cmd := h.Command(i, made(h.t, watched), "serve", "--name", fmt.Sprint("n", i), "--data", filepath.Join(dir, "data"),
 		"--cluster", address(1, i)+":7400", "--initial", strings.Join(initial, ","), "--http", address(2, i)+":8000", "--no-rate-limit")
 	cmd.Env = append(os.Environ(), "KEYSTONE_SECRET="+shared.Reveal(), "KEYSTONE_ARGON2_MEMORY_KIB=64", "KEYSTONE_ARGON2_PASSES=1", "KEYSTONE_HASH_QUEUE=1000")
 	cmd.Stdout, cmd.Stderr = log, log
@@ -121,24 +69,24 @@ func (h *hosts) start(i int, dir string, shared secret.ClusterSecret) {
 }
 
 // tear cuts the nodes' network, by its links or in one direction by a route, until ctx ends, and mends it.
-func (h *hosts) tear(ctx context.Context, r *history.Recorder, random *rand.Rand) {
+func (h *machines) tear(ctx context.Context, r *history.Recorder, random *rand.Rand) {
 	for ctx.Err() == nil {
 		victim := 1 + random.IntN(3)
 		other := 1 + (victim+random.IntN(2))%3
-		cut, mend := []string{"link", "set", h.end("c", victim), "down"}, []string{"link", "set", h.end("c", victim), "up"}
+		cut, mend := []string{"link", "set", h.Cable("c", victim), "down"}, []string{"link", "set", h.Cable("c", victim), "up"}
 		what := fmt.Sprintf("the link of n%d is cut", victim)
 		if random.IntN(3) == 0 {
 			route := []string{"blackhole", address(1, other) + "/32"}
-			cut, mend = append([]string{"-n", h.name(victim), "route", "add"}, route...), append([]string{"-n", h.name(victim), "route", "del"}, route...)
+			cut, mend = append([]string{"-n", h.Name(victim), "route", "add"}, route...), append([]string{"-n", h.Name(victim), "route", "del"}, route...)
 			what = fmt.Sprintf("n%d does not hear n%d", other, victim)
 		}
 		r.Event("%s", what)
-		if err := h.ip(cut...); err != nil {
+		if err := h.IP(cut...); err != nil {
 			h.t.Error(err)
 			return
 		}
 		time.Sleep(time.Second + time.Duration(random.IntN(3000))*time.Millisecond)
-		if err := h.ip(mend...); err != nil {
+		if err := h.IP(mend...); err != nil {
 			h.t.Error(err)
 			return
 		}
@@ -154,7 +102,7 @@ func TestHistoriesOfHosts(t *testing.T) {
 		duration, seed = 10*time.Minute, uint64(time.Now().UnixNano())
 	}
 	t.Logf("seed %d", seed)
-	h, shared, dir := newHosts(t), secret.NewClusterSecret(), t.TempDir()
+	h, shared, dir := newMachines(t), secret.NewClusterSecret(), t.TempDir()
 	r := history.NewRecorder()
 	traffic := &history.Traffic{Recorder: r, Password: password}
 	for i := 1; i <= 3; i++ {

@@ -181,7 +181,11 @@ var table = []room{
 		why: "it records what clients of real nodes saw, and checks it",
 	},
 	{
-		name: "internal/crash", rooms: []string{"api", "client", "secret", "store", "cmd", "internal/history", "importer", "internal/testpostgres"}, libs: []string{},
+		name: "internal/hosts",
+		why:  "it makes machines for tests, whatever they run; its own tests run the program on them",
+	},
+	{
+		name: "internal/crash", rooms: []string{"api", "client", "secret", "store", "cmd", "internal/history", "internal/hosts", "importer", "internal/testpostgres"}, libs: []string{},
 		why: "it kills real processes and looks at what they left behind",
 	},
 	{
