@@ -16,7 +16,8 @@ ENTRYPOINT ["/keystone"]
 CMD ["serve"]
 
 FROM base AS prebuilt
-COPY bin/keystone /keystone
+ARG PROGRAM=bin/keystone
+COPY ${PROGRAM} /keystone
 
 FROM golang:1.26 AS build
 WORKDIR /src

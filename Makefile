@@ -24,7 +24,7 @@ GO_TEST := CGO_ENABLED=1 go test -race -tags $(TAGS)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help run build package manifests test bench bench-import lint fmt docs fuzz torture openapi-lint clean need-go need-cc need-postgres
+.PHONY: help run build package bundle manifests test bench bench-import lint fmt docs fuzz torture openapi-lint clean need-go need-cc need-postgres
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,11 +38,25 @@ build: need-go ## Build the static binary bin/keystone
 package: build ## Make a tarball and a Debian package in bin/dist
 	deploy/package.sh $(VERSION) bin/dist
 
+# One after the other, so that a small machine can do it. Without the stamp of version control, which depends on how the source was fetched.
+bundle: build ## Make one signed tarball in bin/dist with everything that a site without internet needs
+	@command -v dpkg-deb >/dev/null && command -v ssh-keygen >/dev/null || { \
+	  echo "dpkg-deb or ssh-keygen is missing: install dpkg and openssh-client." >&2; exit 1; }
+	@set -e; for arch in amd64 arm64; do \
+	  echo "building for linux/$$arch"; \
+	  GOOS=linux GOARCH=$$arch go build -trimpath -buildvcs=false -tags $(TAGS) -ldflags '$(LDFLAGS)' -o bin/linux-$$arch/keystone ./cmd/keystone; \
+	done
+	go build -C deploy/tools -trimpath -buildvcs=false -o ../../bin/cyclonedx-gomod github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod
+	go build -C deploy/tools -trimpath -buildvcs=false -o ../../bin/html ./html
+	deploy/bundle.sh $(VERSION) bin/dist
+	deploy/sign.sh bin/dist/keystone-$(VERSION)-bundle.tar.gz
+
 manifests: ## Write deploy/kubernetes from the chart, for which helm is needed
 	helm template keystone deploy/helm/keystone > deploy/kubernetes/keystone.yaml
 
 test: lint need-cc need-postgres ## Vet, lint and run all tests with the race detector
 	$(GO_TEST) -timeout 14m ./...
+	go test -C deploy/tools ./...
 	go test -tags $(TAGS) -timeout 14m ./httpapi ./lease # once more, to hold answers against the OpenAPI document, and for more worlds
 
 bench: build ## Measure Keystone against the limits of this machine; options go into ARGS="--rounds 7"
@@ -54,6 +68,7 @@ bench-import: need-go need-postgres ## Measure the import of MIGRATION_USERS peo
 lint: need-go ## Vet the code and run the linters, the check of the formatting among them
 	go vet -tags $(TAGS) ./...
 	$(LINT) run ./...
+	cd deploy/tools && go vet ./... && go tool -modfile=../../tools.mod golangci-lint run --config ../../.golangci.yml ./...
 
 fmt: need-go ## Format the code
 	$(LINT) fmt ./...
