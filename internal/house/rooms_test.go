@@ -181,8 +181,8 @@ var table = []room{
 		why: "it records what clients of real nodes saw, and checks it",
 	},
 	{
-		name: "internal/hosts",
-		why:  "it makes machines for tests, whatever they run; its own tests run the program on them",
+		name: "internal/hosts", libs: []string{"golang.org/x/sys"},
+		why: "it makes machines for tests, whatever they run; its own tests run the program on them",
 	},
 	{
 		name: "internal/crash", rooms: []string{"api", "client", "secret", "store", "cmd", "internal/history", "internal/hosts", "importer", "internal/testpostgres"}, libs: []string{},
