@@ -177,3 +177,38 @@ func typed(t *testing.T, file, line string) {
 		}
 	}
 }
+
+// TestQuotedSentences: what the page for troubles quotes is what some part of Keystone says.
+func TestQuotedSentences(t *testing.T) {
+	page, err := os.ReadFile("../../docs/operator/troubleshooting.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var source strings.Builder
+	if err := filepath.WalkDir("../..", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() || filepath.Ext(path) != ".go" || strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		source.Write(text)
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	quoted := 0
+	for line := range strings.Lines(string(page)) {
+		sentence, isQuote := strings.CutPrefix(line, "> ")
+		if !isQuote {
+			continue
+		}
+		quoted++
+		for part := range strings.SplitSeq(sentence, "…") {
+			if part = strings.TrimSpace(part); !strings.Contains(source.String(), part) {
+				t.Errorf("nothing says %q any more", part)
+			}
+		}
+	}
+	if quoted < 15 {
+		t.Errorf("only %d sentences are quoted", quoted)
+	}
+}
