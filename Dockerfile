@@ -2,6 +2,9 @@
 #
 #   docker build -t keystone .                                     builds the program too
 #   make build && docker build --target prebuilt -t keystone .     takes bin/keystone: needs no registry
+#
+# Outside of this image the API is reached over TLS, with KEYSTONE_TLS_CERT and KEYSTONE_TLS_KEY, or in the clear where
+# KEYSTONE_HTTP_INSECURE=true says that a proxy in front speaks TLS, or that the port is published to 127.0.0.1 alone.
 
 FROM scratch AS base
 # The folder of the node's data, which a volume takes the place of. It is copied because without a shell nothing can be

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -48,7 +49,7 @@ type node struct {
 	secure  *tls.Config
 }
 
-func parseNode(text string) (node, error) {
+func parseNode(text string, roots *x509.CertPool) (node, error) {
 	u, err := url.Parse(text)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
 		return node{}, fmt.Errorf("%q is no address of a node: it must look like http://127.0.0.1:8000", text)
@@ -57,7 +58,7 @@ func parseNode(text string) (node, error) {
 	port := "80"
 	if u.Scheme == "https" {
 		port = "443"
-		n.secure = &tls.Config{ServerName: u.Hostname(), MinVersion: tls.VersionTLS12}
+		n.secure = &tls.Config{ServerName: u.Hostname(), RootCAs: roots, MinVersion: tls.VersionTLS12}
 	}
 	if u.Port() == "" {
 		n.address = net.JoinHostPort(u.Hostname(), port)

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -16,6 +17,8 @@ type Site struct {
 	// Nodes are the addresses of the nodes, such as http://127.0.0.1:8000. The connections are spread over
 	// them.
 	Nodes []string
+	// Roots may vouch for nodes at https addresses; nil: whom this machine trusts.
+	Roots *x509.CertPool
 	// Admin makes what a scenario needs, and removes it. Nil: the server is a foreign one, or nothing may
 	// be made; then ClientID and ClientSecret are those of a client that is there.
 	Admin        *client.Client
@@ -43,7 +46,7 @@ func (s *Site) resolve() ([]node, paths, error) {
 	}
 	var nodes []node
 	for _, address := range s.Nodes {
-		n, err := parseNode(address)
+		n, err := parseNode(address, s.Roots)
 		if err != nil {
 			return nil, paths{}, err
 		}
@@ -69,7 +72,7 @@ func (s *Site) resolveForeign() ([]node, paths, error) {
 		if err != nil {
 			return nil, p, fmt.Errorf("%q is no URL of an endpoint", e.text)
 		}
-		n, err := parseNode(e.text)
+		n, err := parseNode(e.text, s.Roots)
 		if err != nil {
 			return nil, p, err
 		}

@@ -3,6 +3,8 @@ package client
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -27,19 +29,24 @@ type Client struct {
 	base   string
 	http   *http.Client
 	header http.Header
+	roots  *x509.CertPool // who may vouch for a node; nil: whom this machine trusts
 
 	receipt *api.Effective // nil: nobody wants it
 }
 
 // New returns a client of the node at http://host:port, https://host:port or unix:/path/of/socket.
-func New(address string) (*Client, error) {
+func New(address string) (*Client, error) { return NewTrusting(address, nil) }
+
+// NewTrusting is New for nodes for which one of the given authorities vouches; nil: one that this machine trusts.
+func NewTrusting(address string, roots *x509.CertPool) (*Client, error) {
 	transport := &http.Transport{
 		Proxy:               http.ProxyFromEnvironment,
 		MaxIdleConnsPerHost: 1024, // the default of 2 makes every busy caller dial anew
 		IdleConnTimeout:     90 * time.Second,
 		ForceAttemptHTTP2:   true,
+		TLSClientConfig:     &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
 	}
-	c := &Client{base: strings.TrimRight(address, "/"), http: &http.Client{Transport: transport}, header: http.Header{}}
+	c := &Client{base: strings.TrimRight(address, "/"), http: &http.Client{Transport: transport}, header: http.Header{}, roots: roots}
 	if path, isSocket := strings.CutPrefix(address, "unix:"); isSocket {
 		c.base = "http://operator"
 		transport.Proxy = nil
@@ -75,7 +82,7 @@ func (c *Client) WithToken(token string) *Client {
 
 // At returns a client of another node that says of itself what this one does.
 func (c *Client) At(address string) (*Client, error) {
-	other, err := New(address)
+	other, err := NewTrusting(address, c.roots)
 	if err != nil {
 		return nil, err
 	}

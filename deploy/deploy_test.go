@@ -82,6 +82,13 @@ func expressions(t *testing.T, file string) string {
 	return all.String()
 }
 
+// TestCertificateAlert: a certificate that nobody replaces is told of.
+func TestCertificateAlert(t *testing.T) {
+	if !strings.Contains(expressions(t, "prometheus/alerts.yml"), "keystone_tls_certificate_expiry_seconds - time()") {
+		t.Error("no alert looks at when the certificate expires")
+	}
+}
+
 // TestSettings: each variable that is set here is one that the program takes.
 func TestSettings(t *testing.T) {
 	page := read(t, "../docs/configuration.md")
@@ -310,6 +317,10 @@ func chart(t *testing.T) string {
 
 func TestHelmChart(t *testing.T) {
 	run(t, "", "helm", "lint", "--strict", "helm/keystone")
+	secured := run(t, "", "helm", "template", "keystone", "helm/keystone", "--set", "tls.existingSecret=keystone-tls")
+	if strings.Count(secured, "scheme: HTTPS") != 3 || !strings.Contains(secured, "secretName: keystone-tls") || strings.Contains(secured, "KEYSTONE_HTTP_INSECURE") {
+		t.Errorf("with a certificate the chart makes %s", secured)
+	}
 	made := chart(t)
 	for _, want := range []string{
 		"kind: StatefulSet", "kind: PodDisruptionBudget", "kind: NetworkPolicy", "kind: ServiceMonitor", "publishNotReadyAddresses: true",

@@ -108,12 +108,26 @@ func New(c Config) *Server {
 	s.metrics = newMetrics(c)
 	s.document = sync.OnceValue(func() *file { return newFile(contentJSON, pack(OpenAPI(c.Version))) })
 	h := asGet(oneSlashLess(s.router().Handler))
-	s.public = s.listener(s.letGo(s.checkHost(s.shared(h))))
+	s.public = s.listener(s.letGo(secured(s.checkHost(s.shared(h)))))
 	s.operator = s.listener(func(ctx *fasthttp.RequestCtx) {
 		ctx.SetUserValue(operatorMark{}, true)
 		h(ctx)
 	})
 	return s
+}
+
+// strictTransport makes a browser that was here over TLS come back over TLS alone, for a year, whatever a link or a
+// network in between says (RFC 6797).
+var strictTransport = []byte("max-age=31536000")
+
+// secured adds what answers over TLS have more than others.
+func secured(h fasthttp.RequestHandler) fasthttp.RequestHandler {
+	return func(ctx *fasthttp.RequestCtx) {
+		h(ctx)
+		if ctx.IsTLS() {
+			ctx.Response.Header.SetBytesV(fasthttp.HeaderStrictTransportSecurity, strictTransport)
+		}
+	}
 }
 
 // oneSlashLess lets a path with a slash at its end be the path without it.
@@ -210,7 +224,7 @@ func (s *Server) unreadable(ctx *fasthttp.RequestCtx, err error) {
 		_ = ctx.Conn().Close()
 		return
 	}
-	s.serve(&unreadable, func(*Server, *exchange) error { return refusal })(ctx)
+	secured(s.serve(&unreadable, func(*Server, *exchange) error { return refusal }))(ctx)
 	s.share(ctx)
 }
 

@@ -79,6 +79,7 @@ func (o *benchOptions) flags(cmd *cobra.Command, s bench.Scenario) {
 	}
 	f.StringSliceVar(&o.site.Nodes, "url", nil, "nodes to put under load, with commas between them (default: all of the cluster)")
 	f.String("token-file", "", "file that holds an administrator's access token for the first --url, or - for standard input")
+	caFlag(cmd)
 	f.StringVar(&o.connections, "connections", "64", "connections, spread over the nodes")
 	f.StringVar(&o.rate, "rate", "0", "requests a second at fixed times (open loop); 0: as many as are answered (closed loop)")
 	f.DurationVar(&o.plan.Warmup, "warmup", 2*time.Second, "load before anything is measured")
@@ -105,6 +106,9 @@ func (o *benchOptions) flags(cmd *cobra.Command, s bench.Scenario) {
 
 // read checks the flags.
 func (o *benchOptions) read(cmd *cobra.Command) (err error) {
+	if o.site.Roots, err = rootsOf(cmd); err != nil {
+		return err
+	}
 	for _, n := range []struct {
 		flag, text  string
 		least, most int
@@ -209,10 +213,18 @@ func (o *benchOptions) findCluster(ctx context.Context, cmd *cobra.Command) (clo
 	}
 	for _, n := range status.Nodes {
 		if n.HTTP != "" && n.State != "dead" {
-			o.site.Nodes = append(o.site.Nodes, "http://"+strings.TrimPrefix(n.HTTP, "http://"))
+			o.site.Nodes = append(o.site.Nodes, urlOf(n.HTTP))
 		}
 	}
 	return admin.Close, nil
+}
+
+// urlOf is the URL of a node that announces host:port, or a URL where it speaks TLS.
+func urlOf(announced string) string {
+	if strings.Contains(announced, "://") {
+		return announced
+	}
+	return "http://" + announced
 }
 
 // admin is the node on this machine whose data lies in the folder, or the first of the nodes, with a token.

@@ -24,6 +24,7 @@ type Config struct {
 	Node        node.Config
 	Host, Port  string // of the API, where HTTP does not say both
 	HTTP        string
+	insecure    bool   // the API may speak in the clear to other machines
 	announced   string // the second address of --cluster
 	Limits      limit.Set
 	NoRateLimit bool
@@ -184,6 +185,7 @@ var consequences = []struct {
 		},
 	},
 	{[]string{"KEYSTONE_NAME", "KEYSTONE_CLUSTER", "KEYSTONE_ADVERTISE", "KEYSTONE_INITIAL", "KEYSTONE_JOIN", "KEYSTONE_NON_VOTER"}, (*Config).finishCluster},
+	{tlsSettings, (*Config).finishTLS},
 	{mailSettings, (*Config).finishMail},
 	{[]string{"KEYSTONE_BACKUP_DIR", "KEYSTONE_BACKUP_RECIPIENTS"}, (*Config).finishBackup},
 }
@@ -327,7 +329,7 @@ func suggestion(name string) string {
 }
 
 func known(env string) bool {
-	return env == tokenVariable || env == passphraseVariable || slices.ContainsFunc(settings, func(s setting) bool {
+	return env == tokenVariable || env == caVariable || env == passphraseVariable || slices.ContainsFunc(settings, func(s setting) bool {
 		return s.env == env || s.secret && s.env+"_FILE" == env
 	})
 }

@@ -63,7 +63,7 @@ func TestDefaults(t *testing.T) {
 func TestOrderOfSources(t *testing.T) {
 	f := func(args string, environ []string, want string) {
 		t.Helper()
-		c, err := load(t, args, environ...)
+		c, err := load(t, args, append(environ, "KEYSTONE_HTTP_INSECURE=true")...)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -152,6 +152,11 @@ func TestRefusals(t *testing.T) {
 	f("", "KEYSTONE_NO_RATE_LIMIT=maybe", "KEYSTONE_NO_RATE_LIMIT must be true or false")
 	f("", "DEFAULT_USER_ROLE=a;b", "DEFAULT_USER_ROLE must be the name of a role")
 	f("--http 8000", "", "--http must be an address such as 127.0.0.1:8000")
+	for _, open := range []string{":8000", "0.0.0.0:8000", "10.0.0.7:8000", "[::]:8000", "auth.example.com:8000"} {
+		f("--http "+open, "", "without TLS the API listens on this machine alone, and "+open+" is for others too: set KEYSTONE_TLS_CERT")
+	}
+	f("--http :8000 --tls-cert a", "", "KEYSTONE_TLS_CERT and KEYSTONE_TLS_KEY name a certificate and its key: set both")
+	f("--tls-key a", "", "KEYSTONE_TLS_CERT and KEYSTONE_TLS_KEY name a certificate and its key: set both")
 	f("--name a_b/c", "", "--name must be")
 	f("--initial 10.0.0.1:7400", "", "--initial must be a list")
 	f("--initial a=10.0.0.1:7400,a=10.0.0.2:7400", "", "--initial must be a list")

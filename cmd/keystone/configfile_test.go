@@ -63,7 +63,7 @@ func TestConfigFileIsTakenLiterally(t *testing.T) {
 func TestOrderWithFile(t *testing.T) {
 	f := func(args, yaml string, environ []string, want string) {
 		t.Helper()
-		c, problem := loadFile(t, args, yaml, environ...)
+		c, problem := loadFile(t, args, yaml, append(environ, "KEYSTONE_HTTP_INSECURE=true")...)
 		if problem != "" || c.Node.HTTP != want {
 			t.Errorf("flags %q, file %q, environment %q: the API is at %s, want %s: %s", args, yaml, environ, c.Node.HTTP, want, problem)
 		}

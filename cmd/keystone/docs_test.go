@@ -60,6 +60,8 @@ variable, the file that ` + "`--config`" + ` or ` + "`KEYSTONE_CONFIG`" + ` name
 # keystone.yaml
 keystone_name: a
 keystone_http: 10.0.0.7:8000
+keystone_tls_cert: /etc/keystone/tls.crt
+keystone_tls_key: /etc/keystone/tls.key
 keystone_initial: [a=10.0.0.7:7400, b=10.0.0.8:7400, c=10.0.0.9:7400]
 keystone_secret_file: /run/secrets/keystone
 allowed_origins:
@@ -129,7 +131,8 @@ label has values that callers make up: endpoints are those of the route table, a
 Worth an alarm: ` + "`keystone_lease_held == 0`" + ` or ` + "`keystone_raft_leader_known == 0`" + ` for longer than an election takes;
 ` + "`keystone_disk_full == 1`" + `; ` + "`keystone_clock_jumps_total`" + ` that moves; ` + "`keystone_raft_apply_lag`" + ` that grows;
 ` + "`increase(keystone_raft_transitions_total{to=\"candidate\"}[1h])`" + ` of more than a few; ` + "`keystone_hash_refused_total`" + ` that moves, for
-then people cannot log in; ` + "`auth_attempts_total{result=\"error\"}`" + `; ` + "`process_open_fds`" + ` near ` + "`process_max_fds`" + `.
+then people cannot log in; ` + "`auth_attempts_total{result=\"error\"}`" + `; ` + "`process_open_fds`" + ` near ` + "`process_max_fds`" + `;
+` + "`keystone_tls_certificate_expiry_seconds - time()`" + ` of less than two weeks, where it is not 0.
 
 Beside these there are the usual ` + "`go_*` and `process_*`" + ` of the Prometheus client library.
 

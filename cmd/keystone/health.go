@@ -15,11 +15,12 @@ func healthCommand() *cobra.Command {
 		Use:   "health",
 		Short: "Tell whether a node can answer; the exit code is 0 if it can",
 		Example: `  keystone health
-  keystone health --url http://10.0.0.7:8000`,
+  keystone health --url https://10.0.0.7:8000 --ca ca.pem`,
 		Args: cobra.NoArgs,
 	}
 	addFlags(cmd.Flags(), "data")
 	cmd.Flags().StringVar(&url, "url", "", "the node to ask, which needs no token (default: the one whose data lies in the folder)")
+	caFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		ask := func(ctx context.Context, c *client.Client) error {
 			h, err := c.Health(ctx)
@@ -32,7 +33,7 @@ func healthCommand() *cobra.Command {
 		if url == "" {
 			return overSocket(cmd, ask)
 		}
-		c, err := client.New(url)
+		c, err := nodeElsewhere(cmd, url)
 		if err != nil {
 			return err
 		}

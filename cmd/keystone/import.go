@@ -260,7 +260,7 @@ func testLogin(cmd *cobra.Command, username, password string) error {
 		return nil
 	}
 	if url, _ := cmd.Flags().GetString("url"); url != "" {
-		c, err := client.New(url)
+		c, err := nodeElsewhere(cmd, url)
 		if err != nil {
 			return err
 		}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"os"
@@ -14,6 +15,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/keystone-auth/keystone/api"
+	"github.com/keystone-auth/keystone/certs"
 	"github.com/keystone-auth/keystone/client"
 	"github.com/keystone-auth/keystone/cmd/keystone/node"
 )
@@ -30,7 +32,39 @@ func operatorCommand(cmd *cobra.Command) *cobra.Command {
 	addFlags(cmd.Flags(), "config", "data")
 	cmd.Flags().String("url", "", "ask the node at this address, such as https://auth.example.org, with the token in "+tokenVariable+" or --token-file")
 	cmd.Flags().String("token-file", "", "file that holds an access token for --url, or - for standard input")
+	caFlag(cmd)
 	return cmd
+}
+
+// caVariable names the file of authorities that may vouch for a node elsewhere, where --ca does not.
+const caVariable = "KEYSTONE_CA"
+
+func caFlag(cmd *cobra.Command) {
+	cmd.Flags().String("ca", "", "file with the certificate of the authority that vouches for --url, as PEM (default: "+caVariable+", or those that this machine trusts)")
+}
+
+// rootsOf are the authorities that may vouch for a node elsewhere; nil: those that this machine trusts.
+func rootsOf(cmd *cobra.Command) (*x509.CertPool, error) {
+	from, file := "--ca", ""
+	if flag := cmd.Flags().Lookup("ca"); flag != nil {
+		file = flag.Value.String()
+	}
+	if file == "" {
+		from, file = caVariable, os.Getenv(caVariable)
+	}
+	if file == "" {
+		return nil, nil
+	}
+	return certs.ReadRoots(from, file)
+}
+
+// nodeElsewhere is a client of the node at a URL.
+func nodeElsewhere(cmd *cobra.Command, url string) (*client.Client, error) {
+	roots, err := rootsOf(cmd)
+	if err != nil {
+		return nil, err
+	}
+	return client.NewTrusting(url, roots)
 }
 
 // asOperator calls use with a client of the node that the flags name: the one whose data lies in a folder
@@ -78,7 +112,7 @@ func clientWithToken(cmd *cobra.Command, url, file string) (*client.Client, erro
 	if token == "" {
 		return nil, fmt.Errorf("a node elsewhere asks for an access token: log in and put it into %s or a --token-file", tokenVariable)
 	}
-	c, err := client.New(url)
+	c, err := nodeElsewhere(cmd, url)
 	if err != nil {
 		return nil, err
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/keystone-auth/keystone/client"
 	"github.com/keystone-auth/keystone/cmd/keystone/node"
 	"github.com/keystone-auth/keystone/importer/fill"
+	"github.com/keystone-auth/keystone/internal/testca"
 	"github.com/keystone-auth/keystone/internal/testpostgres"
 	"github.com/keystone-auth/keystone/store"
 )
@@ -50,6 +51,7 @@ func TestScript(t *testing.T) {
 			"newerstate":    newerState,
 			"longfolder":    longFolder,
 			"check":         check,
+			"certificate":   func(ts *testscript.TestScript, _ bool, args []string) { issue(t, ts, args) },
 			"private":       private,
 			"unreadabledir": unreadable,
 
@@ -123,6 +125,15 @@ func newerState(ts *testscript.TestScript, _ bool, args []string) {
 	})
 	ts.Check(err)
 	ts.Check(s.Close())
+}
+
+// issue FOLDER writes a certificate for 127.0.0.1, its key and the certificate of its authority.
+func issue(t *testing.T, ts *testscript.TestScript, args []string) {
+	ca := testca.New(t)
+	folder := ts.MkAbs(args[0])
+	ts.Check(os.MkdirAll(folder, 0o700))
+	ca.Issue(folder, time.Hour)
+	ts.Check(os.Rename(ca.File, filepath.Join(folder, "ca.pem")))
 }
 
 // check FOLDER opens the state and proves that it is sound.

@@ -38,7 +38,7 @@ The first administrator is made with keystone admin create.`,
 		Example: `  keystone serve
 
   export KEYSTONE_SECRET=$(keystone secret new)
-  keystone serve --name a --cluster 10.0.0.7:7400 --http 10.0.0.7:8000 \
+  keystone serve --name a --cluster 10.0.0.7:7400 --http 10.0.0.7:8000 --tls-cert tls.crt --tls-key tls.key \
     --initial a=10.0.0.7:7400,b=10.0.0.8:7400,c=10.0.0.9:7400
 
   keystone serve --name d --cluster 10.0.0.10:7400 --join 10.0.0.7:7400
@@ -78,7 +78,17 @@ func serve(ctx context.Context, c Config, logs io.Writer) error {
 	if err != nil {
 		return err
 	}
-	log.Info("serving", "http", n.HTTP(), "data", c.Node.DataDir, "version", c.Node.Version)
+	if c.Node.TLS.Enabled() { // of others a hang-up ends the process, as it always has
+		hangups := make(chan os.Signal, 1)
+		signal.Notify(hangups, syscall.SIGHUP)
+		defer signal.Stop(hangups)
+		go func() {
+			for range hangups {
+				n.ReloadCertificate()
+			}
+		}()
+	}
+	log.Info("serving", "http", n.HTTP(), "tls", c.Node.TLS.Enabled(), "data", c.Node.DataDir, "version", c.Node.Version)
 	resting, wake := context.WithCancel(ctx)
 	defer wake()
 	go giveBack(resting, n, log)

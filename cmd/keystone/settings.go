@@ -49,6 +49,7 @@ var settings = []setting{
 			return err
 		},
 	},
+	tlsCert(), tlsKey(), httpInsecure(),
 	allowedOrigins(),
 	allowedHosts(),
 	{

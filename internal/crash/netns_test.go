@@ -50,7 +50,7 @@ func (h *machines) start(i int, dir string, shared secret.ClusterSecret) {
 		initial = append(initial, fmt.Sprintf("n%d=%s:7400", n, address(1, n)))
 	}
 	cmd := h.Command(i, made(h.t, watched), "serve", "--name", fmt.Sprint("n", i), "--data", filepath.Join(dir, "data"),
-		"--cluster", address(1, i)+":7400", "--initial", strings.Join(initial, ","), "--http", address(2, i)+":8000", "--no-rate-limit")
+		"--cluster", address(1, i)+":7400", "--initial", strings.Join(initial, ","), "--http", address(2, i)+":8000", "--http-insecure", "--no-rate-limit")
 	cmd.Env = append(os.Environ(), "KEYSTONE_SECRET="+shared.Reveal(), "KEYSTONE_ARGON2_MEMORY_KIB=64", "KEYSTONE_ARGON2_PASSES=1", "KEYSTONE_HASH_QUEUE=1000")
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Start(); err != nil {

@@ -95,6 +95,12 @@ var table = []room{
 	},
 
 	{
+		name: "certs", rooms: []string{"iam", "secret", "store", "fsm"},
+		libs: []string{"github.com/caddyserver/certmagic", "go.uber.org/zap"},
+		why:  "the certificate of the API lies in files, or in the state, where it is sealed and proposed like a signing key; it speaks TLS below HTTP",
+	},
+
+	{
 		name: "login", rooms: useCases,
 		libs: []string{"github.com/ccojocar/zxcvbn-go", "github.com/FastFilter/xorfilter", "golang.org/x/sync", "github.com/wneessen/go-mail"},
 		why:  "proving who somebody is needs a proposer and readers, but neither HTTP nor the cluster",
@@ -167,6 +173,10 @@ var table = []room{
 		name: "internal/teststate", rooms: []string{"iam", "secret", "token", "store", "fsm", "view"},
 		libs: []string{"github.com/hashicorp/raft"},
 		why:  "it makes a state without a log for the tests of the rooms above it",
+	},
+	{
+		name: "internal/testca",
+		why:  "it is a certificate authority for tests, whatever they secure",
 	},
 	{
 		name: "internal/testdisk",

@@ -158,7 +158,7 @@ func (c *Cluster) WaitReady() {
 	c.t.Helper()
 	for _, n := range c.running() {
 		Poll(c.t, n.Name+" is not ready", func() error {
-			ready, err := n.Client().Ready(context.Background())
+			ready, err := n.Operator().Ready(context.Background())
 			if err == nil && !ready {
 				return fmt.Errorf("not yet")
 			}

@@ -34,6 +34,7 @@ type figures struct {
 	store   store.Stats
 
 	backupMade, backupVerified int64
+	certificateExpires         int64
 }
 
 var samples = []sample{
@@ -63,6 +64,7 @@ var samples = []sample{
 	{"keystone_store_free_pages", "Pages of the state file that hold nothing.", func(f figures) float64 { return float64(f.store.FreePages) }},
 	{"keystone_backup_last_success_seconds", "When the latest backup in the folder of scheduled ones was made, in seconds since 1970; 0: there is none.", func(f figures) float64 { return float64(f.backupMade) }},
 	{"keystone_backup_last_verified_seconds", "When the latest scheduled backup was proven and read back, in seconds since 1970; 0: there is none.", func(f figures) float64 { return float64(f.backupVerified) }},
+	{"keystone_tls_certificate_expiry_seconds", "When the certificate of the API expires, in seconds since 1970; 0: there is none.", func(f figures) float64 { return float64(f.certificateExpires) }},
 	{"keystone_store_readers", "Transactions that read the state file.", func(f figures) float64 { return float64(f.store.Readers) }},
 }
 
@@ -116,6 +118,7 @@ func (c nodeCollector) Collect(to chan<- prometheus.Metric) {
 	}
 	f := figures{cluster: c.node.cluster.Stats(), store: state}
 	f.backupMade, f.backupVerified = c.node.keeper.Last()
+	f.certificateExpires = c.node.certificateExpires()
 	for _, s := range samples {
 		gauge(s.desc(), s.value(f))
 	}

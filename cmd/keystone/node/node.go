@@ -15,6 +15,7 @@ import (
 
 	"github.com/keystone-auth/keystone/audit"
 	"github.com/keystone-auth/keystone/backup"
+	"github.com/keystone-auth/keystone/certs"
 	"github.com/keystone-auth/keystone/cluster"
 	"github.com/keystone-auth/keystone/fsm"
 	"github.com/keystone-auth/keystone/httpapi"
@@ -35,6 +36,8 @@ type Config struct {
 	Name    string
 	DataDir string
 	HTTP    string // host:port of the API
+	// TLS is where the certificate of the API comes from; none: the API speaks in the clear.
+	TLS certs.Config
 	// PublicURL is how clients reach the cluster; none: as each request names the server.
 	PublicURL string
 
@@ -106,6 +109,8 @@ type Node struct {
 	tally     *tally.Tally
 	current   atomic.Bool // whether this node has caught up with the cluster since it was started
 	failed    chan error  // of a listener that broke
+	cert      certificate // of the API; nil: it speaks in the clear
+	endCert   func()      // ends what keeps it
 	audit     *audit.Log
 	mailer    *login.Mailer
 	hasher    *secret.Hasher
@@ -136,6 +141,9 @@ func (n *Node) start(ctx context.Context) (err error) {
 	if n.http, err = listen(n.config.HTTP); err != nil {
 		return err
 	}
+	if err = n.openCertificate(); err != nil {
+		return err
+	}
 	if n.socket, err = n.folder.listen(); err != nil {
 		return err
 	}
@@ -149,7 +157,7 @@ func (n *Node) start(ctx context.Context) (err error) {
 	if err := n.wire(ctx, clusterSecret); err != nil {
 		return err
 	}
-	go n.serve(n.server.Serve, n.http)
+	go n.serve(n.server.Serve, n.secure(n.http))
 	go n.serve(n.server.ServeOperator, n.socket)
 	return nil
 }
@@ -230,16 +238,20 @@ func (c Config) committed(memory *view.View) func([]store.Change) {
 	}
 }
 
-// announcedHTTP is the address of the API as another machine would write it.
+// announcedHTTP is the address of the API as another machine would write it, with https:// in front where it speaks
+// TLS.
 func (n *Node) announcedHTTP() string {
-	host, port, _ := net.SplitHostPort(n.HTTP())
-	if ip := net.ParseIP(host); ip == nil || !ip.IsUnspecified() {
-		return n.HTTP()
+	at := n.HTTP()
+	host, port, _ := net.SplitHostPort(at)
+	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+		if host, _, err := net.SplitHostPort(n.config.Advertise); err == nil {
+			at = net.JoinHostPort(host, port)
+		}
 	}
-	if host, _, err := net.SplitHostPort(n.config.Advertise); err == nil {
-		return net.JoinHostPort(host, port)
+	if n.config.TLS.Enabled() {
+		return "https://" + at
 	}
-	return n.HTTP()
+	return at
 }
 
 // stewardEvery is how often the leader looks whether something is to be done.
@@ -333,7 +345,7 @@ func (n *Node) Close(ctx context.Context) error {
 		n.leave(ctx)
 		errs = append(errs, n.drain(ctx))
 	}
-	for _, end := range []func(){n.uses, n.endBackup} {
+	for _, end := range []func(){n.uses, n.endBackup, n.endCert} {
 		if end != nil {
 			end()
 		}

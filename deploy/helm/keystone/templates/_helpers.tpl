@@ -9,3 +9,8 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- if $i }},{{ end }}{{ $.Release.Name }}-{{ $i }}={{ $.Release.Name }}-{{ $i }}.{{ $peers }}:7400
 {{- end -}}
 {{- end }}
+
+{{- /* How probes reach the API, as a member of their httpGet. */ -}}
+{{- define "keystone.scheme" -}}
+{{- if .Values.tls.existingSecret }}, scheme: HTTPS{{ end -}}
+{{- end }}
