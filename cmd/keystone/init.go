@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/keystone-auth/keystone/certs"
 	"github.com/keystone-auth/keystone/cluster"
 	"github.com/keystone-auth/keystone/cmd/keystone/node"
 	"github.com/keystone-auth/keystone/secret"
@@ -32,6 +33,8 @@ type firstSteps struct {
 	secrets                           []secret.ClusterSecret // the first counts
 	keep                              bool                   // the secret has its file already
 	named                             bool                   // by --name
+	tls                               certs.Config
+	insecure                          bool // the API may speak in the clear to other machines
 }
 
 func initCommand() *cobra.Command {
@@ -53,7 +56,7 @@ What is not said is found: the name is that of the machine; the address for the 
 which this machine reaches them; the API answers on this machine alone. For root, where the package made
 /etc/keystone, the files are those that the system's service uses; for others they are in this folder.`,
 		Example: `  keystone init
-  keystone init --name a --cluster 10.0.0.7:7400 --http 10.0.0.7:8000
+  keystone init --name a --cluster 10.0.0.7:7400 --http 10.0.0.7:8000 --tls-cert tls.crt --tls-key tls.key
   keystone init --join 10.0.0.7:7400 < cluster-secret`,
 		Args: cobra.NoArgs,
 	}
@@ -61,6 +64,9 @@ which this machine reaches them; the API answers on this machine alone. For root
 	f.StringVar(&s.name, "name", "", "name of this node, unique in its cluster (default: the machine's name)")
 	f.StringVar(&s.cluster, "cluster", "", "address at which the other nodes reach this one; of :7400 and the like the host is found")
 	f.StringVar(&s.http, "http", "127.0.0.1:8000", "address of the API; of :8000 and the like the host is that of --cluster")
+	f.StringVar(&s.tls.CertFile, "tls-cert", "", "file with the certificate of the API, for an address that other machines reach")
+	f.StringVar(&s.tls.KeyFile, "tls-key", "", "file with its private key")
+	f.BoolVar(&s.insecure, "http-insecure", false, "let the API speak in the clear to other machines, behind a proxy that speaks TLS")
 	f.StringVar(&s.data, "data", "", "folder for everything that this node keeps (default: keystone-data beside the configuration)")
 	f.StringVar(&s.config, "config", "", "the file to make (default: /etc/keystone/keystone.yaml or ./keystone.yaml)")
 	f.StringVar(&join, "join", "", "nodes of the cluster to enter, host:port with commas between")
@@ -149,12 +155,32 @@ func (s *firstSteps) identity(*cobra.Command) error {
 	if of, at, _ := net.SplitHostPort(s.http); of == "" {
 		s.http = net.JoinHostPort(host, at)
 	}
+	if err := s.secureHTTP(); err != nil {
+		return err
+	}
 	alone := len(s.join) == 0
 	s.join = slices.DeleteFunc(s.join, func(address string) bool { return address == s.cluster }) // it may take a lost node's place
 	if len(s.join) == 0 && !alone {
 		return fmt.Errorf("--join names %s alone, which is this machine: name another node there, or another address of this one with --cluster", s.cluster)
 	}
 	return nil
+}
+
+// secureHTTP refuses what keystone serve would, and names files so that they are found from any folder.
+func (s *firstSteps) secureHTTP() error {
+	for _, file := range []*string{&s.tls.CertFile, &s.tls.KeyFile} {
+		if *file == "" {
+			continue
+		}
+		path, err := filepath.Abs(*file)
+		if err != nil {
+			return err
+		}
+		*file = path
+	}
+	c := Config{insecure: s.insecure}
+	c.Node.HTTP, c.Node.TLS = s.http, s.tls
+	return c.finishTLS()
 }
 
 // secret finds the cluster secret: in its file, as KEYSTONE_SECRET, on standard input. The first node makes it.

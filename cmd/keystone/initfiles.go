@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/keystone-auth/keystone/certs"
 	"github.com/keystone-auth/keystone/secret"
 )
 
@@ -51,9 +52,10 @@ keystone_cluster: %s
 # %s
 keystone_join: [%s]
 
-# Where the API answers, and in the clear: open it to a private network at most, with a proxy for TLS in front.
+# Where the API answers. At an address that other machines reach it wants a certificate, which is read again when it
+# changes; keystone_http_insecure says that a proxy in front speaks TLS.
 keystone_http: %s
-#keystone_trusted_proxies: 10.0.0.1
+%s#keystone_trusted_proxies: 10.0.0.1
 #keystone_public_url: https://auth.example.com
 
 keystone_data: %s
@@ -67,7 +69,17 @@ keystone_secret_file: %s
 #allowed_origins: [https://app.example.com]
 #keystone_smtp_host: mail.example.com
 #keystone_smtp_from: auth@example.com
-`, strconv.Quote(s.name), strconv.Quote(s.cluster), why, strings.Join(quoted(join), ", "), strconv.Quote(s.http), strconv.Quote(s.data), strconv.Quote(s.secretFile))
+`, strconv.Quote(s.name), strconv.Quote(s.cluster), why, strings.Join(quoted(join), ", "), strconv.Quote(s.http), s.yamlTLS(), strconv.Quote(s.data), strconv.Quote(s.secretFile))
+}
+
+func (s *firstSteps) yamlTLS() string {
+	switch {
+	case s.tls.Enabled():
+		return fmt.Sprintf("keystone_tls_cert: %s\nkeystone_tls_key: %s\n", strconv.Quote(s.tls.CertFile), strconv.Quote(s.tls.KeyFile))
+	case s.insecure:
+		return "keystone_http_insecure: true\n"
+	}
+	return "#keystone_tls_cert: /etc/keystone/tls.crt\n#keystone_tls_key: /etc/keystone/tls.key\n"
 }
 
 func quoted(texts []string) []string {
@@ -91,7 +103,7 @@ func (s *firstSteps) tell(out io.Writer) {
 		return
 	}
 	fmt.Fprintf(out, "On each other machine, paste this line, and then start the node there as it says. It holds the cluster secret,\nand begins with a space, which keeps it out of the history of most shells:\n\n%s\n\n",
-		joinLine(s.secrets, []string{s.cluster}, likewise(s.cluster, s.http)))
+		joinLine(s.secrets, []string{s.cluster}, likewise(s.cluster, s.http, s.tls, s.insecure)))
 	fmt.Fprintf(out, "Make the first administrator, and see the nodes:\n\n  keystone admin create%s --username ada --email ada@example.org\n  keystone cluster status%s\n", s.dataFlag(), s.dataFlag())
 }
 
@@ -135,13 +147,22 @@ func word(text string) string {
 	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
 }
 
-// likewise has the API of a node that joins answer where this one's does: at the address for the other nodes.
-func likewise(cluster, http string) string {
+// likewise has the API of a node that joins answer where this one's does, at the address for the other nodes, and
+// in the same way.
+func likewise(cluster, http string, tls certs.Config, insecure bool) (flags string) {
 	host, _, _ := net.SplitHostPort(cluster)
-	if of, port, _ := net.SplitHostPort(http); of == host {
-		return " --http :" + port
+	of, port, _ := net.SplitHostPort(http)
+	if of != host {
+		return ""
 	}
-	return ""
+	flags = " --http :" + port
+	if tls.Enabled() {
+		flags += " --tls-cert " + word(tls.CertFile) + " --tls-key " + word(tls.KeyFile)
+	}
+	if insecure {
+		flags += " --http-insecure"
+	}
+	return flags
 }
 
 // joinLine is what is pasted on a machine that is to join. echo is part of every shell, and so not a process in

@@ -50,7 +50,7 @@ away over the API. The line begins with a space, which keeps it out of the histo
 			if len(addresses) == 0 {
 				return errors.New("no node of the cluster answers: see keystone cluster status")
 			}
-			fmt.Fprintln(cmd.OutOrStdout(), joinLine(secrets, addresses, likewise(c.Node.Advertise, c.Node.HTTP)))
+			fmt.Fprintln(cmd.OutOrStdout(), joinLine(secrets, addresses, likewise(c.Node.Advertise, c.Node.HTTP, c.Node.TLS, c.insecure)))
 			return nil
 		})
 	}

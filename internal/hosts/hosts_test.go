@@ -261,7 +261,7 @@ func TestThreeHosts(t *testing.T) {
 // begin is docs/operator/install.md, by hand.
 func (s *site) begin() {
 	begun := time.Now()
-	said := s.shell(1, fmt.Sprintf("keystone init --name a --cluster %s:7400 --http %[1]s:8000", s.address(1)))
+	said := s.shell(1, fmt.Sprintf("keystone init --name a --cluster %s:7400 --http %[1]s:8000 --http-insecure", s.address(1)))
 	s.serve(1)
 	for i := 2; i <= 3; i++ {
 		var line string
