@@ -64,8 +64,12 @@ What was in the folder before is kept in a folder below it, which is as secret a
 
 func printStanding(cmd *cobra.Command, s backup.Standing) error {
 	rows := []table.Row{
-		{"node", s.Node}, {"cluster", s.ClusterID}, {"last term", s.LastTerm}, {"last index", s.LastIndex},
-		{"applied index", s.Applied}, {"commands", s.Commands},
+		{"node", s.Node},
+		{"cluster", s.ClusterID},
+		{"last term", s.LastTerm},
+		{"last index", s.LastIndex},
+		{"applied index", s.Applied},
+		{"commands", s.Commands},
 	}
 	for _, m := range s.Members {
 		role := "voter"

@@ -151,7 +151,7 @@ func copyRunning(ctx context.Context, into string, c *client.Client, wait time.D
 // replayBy has another version go on with the copy. It inherits no variable but the one that says where there is room:
 // what it would do with a secret nobody knows yet.
 func replayBy(ctx context.Context, program, folder string) (out backup.Replay, err error) {
-	cmd := exec.CommandContext(ctx, program, "upgrade", "replay", "--data", folder) //nolint:gosec // the operator names it
+	cmd := exec.CommandContext(ctx, program, "upgrade", "replay", "--data", folder)
 	cmd.Env = []string{"TMPDIR=" + os.TempDir()}
 	cmd.Dir = folder
 	var said, complaint bytes.Buffer

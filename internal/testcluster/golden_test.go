@@ -61,6 +61,16 @@ func openGolden(t *testing.T, archive string) {
 		t.Error(diff)
 	}
 
+	// A node that was killed has a log that is ahead of its state: here all of it is.
+	killed := t.TempDir()
+	unpack(t, archive, killed)
+	if err := os.Remove(filepath.Join(killed, "state.db")); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := backup.ReplayFolder(killed, "test"); err != nil || got.Tail < want.Index || got.TailHash != want.Hash {
+		t.Errorf("the log applied to an empty state makes %+v, %v", got, err)
+	}
+
 	c := testcluster.Prepare(t, 1, func(n *node.Config) {
 		n.Secret = secret.ClusterSecret{} // that of the folder
 		unpack(t, archive, n.DataDir)

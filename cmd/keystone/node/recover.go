@@ -51,32 +51,32 @@ func Recover(c Config) (out backup.Recovered, kept string, err error) {
 }
 
 // exchange puts what lies in scratch into the place of the node's data. The node's place in its cluster goes first and
-// comes last: a crash in between leaves a folder on which no node starts, and nothing is lost.
+// comes last, and the new log comes before the old state goes: whenever a crash comes in between, there is a log or a
+// state without a place, on which no node starts, and nothing is lost.
 func (f *folder) exchange(scratch string) (kept string, err error) {
 	kept = f.join("before-recovery-" + time.Now().UTC().Format("20060102T150405Z"))
 	if err := os.Mkdir(kept, 0o700); err != nil {
 		return kept, fmt.Errorf("there is no place for what was there before: %w", err)
 	}
-	old := append(cluster.Remains(f.path), f.statePath())
-	for _, path := range old {
-		if err := os.Rename(path, filepath.Join(kept, filepath.Base(path))); err != nil {
-			return kept, halfway(kept, err)
+	remains := cluster.Remains(f.path)
+	place, log := filepath.Base(remains[0]), filepath.Base(remains[1])
+	for _, step := range []struct{ name, from, to string }{
+		{place, f.path, kept},
+		{log, f.path, kept},
+		{log, scratch, f.path},
+		{stateName, f.path, kept},
+		{stateName, scratch, f.path},
+		{place, scratch, f.path},
+	} {
+		err := os.Rename(filepath.Join(step.from, step.name), filepath.Join(step.to, step.name))
+		if err == nil {
+			err = errors.Join(store.SyncDir(step.from), store.SyncDir(step.to))
+		}
+		if err != nil {
+			return kept, fmt.Errorf("the data could not be exchanged: %w: move what lies in %s back and recover again", err, kept)
 		}
 	}
-	if err := store.SyncDir(f.path); err != nil {
-		return kept, halfway(kept, err)
-	}
-	made := append(cluster.Remains(scratch), filepath.Join(scratch, filepath.Base(f.statePath())))
-	for i := len(made) - 1; i >= 0; i-- {
-		if err := os.Rename(made[i], f.join(filepath.Base(made[i]))); err != nil {
-			return kept, halfway(kept, err)
-		}
-	}
-	return kept, store.SyncDir(f.path)
-}
-
-func halfway(kept string, err error) error {
-	return fmt.Errorf("the data could not be exchanged: %w: move back what lies in %s and recover again", err, kept)
+	return kept, nil
 }
 
 // openUsed opens the folder of a node that does not run.
