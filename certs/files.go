@@ -45,14 +45,15 @@ func (f *Files) GetCertificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 }
 
 // Expires returns when the certificate ends.
-func (f *Files) Expires() time.Time { return f.current.expires() }
+func (f *Files) Expires() time.Time { return f.current.get().Leaf.NotAfter }
 
 // Run looks at the files until ctx ends.
 func (f *Files) Run(ctx context.Context) {
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
+	var remind reminder
 	for {
-		f.current.warn(f.log, time.Now())
+		remind.look(f.log, f.current.get().Leaf, time.Now())
 		select {
 		case <-ctx.Done():
 			return

@@ -158,9 +158,10 @@ func TestWarnsOnceADay(t *testing.T) {
 	leaf := ca.Issue(dir, time.Hour)
 	f, log := open(t, dir)
 	log.Reset()
+	var remind reminder
 	late := leaf.NotAfter.Add(-time.Minute)
 	for _, at := range []time.Time{late, late.Add(time.Second), late.Add(25 * time.Hour)} {
-		f.current.warn(f.log, at)
+		remind.look(f.log, leaf, at)
 	}
 	if said := log.String(); strings.Count(said, "\n") != 2 || !strings.Contains(said, "expires soon") || !strings.Contains(said, "has expired") {
 		t.Errorf("the log says %q", said)

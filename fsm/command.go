@@ -62,6 +62,11 @@ const (
 	kindForgetImport Kind = 73
 	kindRedeemLegacy Kind = 71
 	kindEndLegacy    Kind = 72
+
+	kindPutACME     Kind = 80
+	kindDeleteACME  Kind = 81
+	kindTakeLock    Kind = 82
+	kindReleaseLock Kind = 83
 )
 
 // registry makes an empty command of each kind, for the decoder to fill.
@@ -107,6 +112,11 @@ var registry = map[Kind]func() Command{
 	kindForgetImport: func() Command { return new(ForgetImport) },
 	kindRedeemLegacy: func() Command { return new(RedeemLegacy) },
 	kindEndLegacy:    func() Command { return new(EndLegacy) },
+
+	kindPutACME:     func() Command { return new(PutACME) },
+	kindDeleteACME:  func() Command { return new(DeleteACME) },
+	kindTakeLock:    func() Command { return new(TakeLock) },
+	kindReleaseLock: func() Command { return new(ReleaseLock) },
 }
 
 // Command is one change of the state.

@@ -60,6 +60,11 @@ var generators = map[Kind]func(*rapid.T, *hints) Command{
 	kindForgetImport: genForgetImport,
 	kindRedeemLegacy: genRedeemLegacy,
 	kindEndLegacy:    genEndLegacy,
+
+	kindPutACME:     genPutACME,
+	kindDeleteACME:  func(t *rapid.T, _ *hints) Command { return &DeleteACME{Key: genACMEKey(t)} },
+	kindTakeLock:    genTakeLock,
+	kindReleaseLock: func(t *rapid.T, _ *hints) Command { return &ReleaseLock{Name: "l", Holder: genID(t, 'h', 2)} },
 }
 
 // own are the roles and scopes that commands name: those of Initialize among others.

@@ -197,6 +197,8 @@ type state struct {
 	Legacy      []iam.LegacySession
 	Imports     []iam.Import
 	Imported    []iam.Imported
+	ACME        []iam.ACMEItem
+	Locks       []iam.Lock
 	Settings    iam.Settings
 	Epoch       iam.Epoch
 	Initialized bool
@@ -211,6 +213,7 @@ func (m *machine) dump() (s state) {
 		s.Settings, s.Initialized = r.Settings()
 		s.Epoch, _ = r.Epoch()
 		s.Legacy = r.LegacySessions(iam.ID{}, all)
+		s.ACME, s.Locks = r.ACMEItems("", all), r.Locks(all)
 		for _, source := range []string{"s1", "s2"} {
 			if i, ok := r.Import(source); ok {
 				s.Imports = append(s.Imports, i)

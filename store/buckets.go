@@ -47,6 +47,9 @@ import (
 //	imports                  source → iam.Import
 //	imported                 kind, id at the source → iam.Imported
 //	imported_by_expiry       time, kind, id at the source → kind, id at the source
+//	acme                     key → iam.ACMEItem
+//	locks                    name → iam.Lock
+//	locks_by_expiry          time, name → name
 var (
 	users = table[iam.User]{
 		bucket: "users",
@@ -155,9 +158,20 @@ var (
 			{bucket: "imported_by_expiry", keys: func(i *iam.Imported) [][]byte { return instant(i.Expires) }},
 		},
 	}
+	acme = table[iam.ACMEItem]{
+		bucket: "acme",
+		key:    func(i *iam.ACMEItem) []byte { return []byte(i.Key) },
+	}
+	locks = table[iam.Lock]{
+		bucket: "locks",
+		key:    func(l *iam.Lock) []byte { return []byte(l.Name) },
+		indexes: []index[iam.Lock]{
+			{bucket: "locks_by_expiry", keys: func(l *iam.Lock) [][]byte { return instant(l.ExpiresAt) }},
+		},
+	}
 
 	// tables in the order in which Check and Load walk them.
-	tables = []anyTable{&users, &roles, &scopes, &clients, &sessions, &revocations, &keys, &settings, &epoch, &audit, &outcomes, &checkpoints, &tickets, &legacy, &imports, &imported}
+	tables = []anyTable{&users, &roles, &scopes, &clients, &sessions, &revocations, &keys, &settings, &epoch, &audit, &outcomes, &checkpoints, &tickets, &legacy, &imports, &imported, &acme, &locks}
 )
 
 const metaBucket = "meta"

@@ -1,6 +1,10 @@
 package store
 
-import "github.com/keystone-auth/keystone/iam"
+import (
+	"bytes"
+
+	"github.com/keystone-auth/keystone/iam"
+)
 
 // Reader looks at one consistent state. Its answers are copies. A row that cannot be read counts as
 // missing, and makes the surrounding View or Update fail.
@@ -154,6 +158,26 @@ func (r *Reader) ImportedRows(kind iam.ImportKind, after iam.ID, most int) []iam
 	}
 	return rows
 }
+
+// ACMEItem returns what is kept for certificates under the key.
+func (r *Reader) ACMEItem(key string) (iam.ACMEItem, bool) { return acme.get(r, []byte(key)) }
+
+// ACMEItems returns up to most of what is kept for certificates under keys that begin so, in the order of keys.
+func (r *Reader) ACMEItems(prefix string, most int) (items []iam.ACMEItem) {
+	c := r.bucket(acme.bucket).cursor()
+	for k, _ := c.Seek([]byte(prefix)); k != nil && bytes.HasPrefix(k, []byte(prefix)) && len(items) < most; k, _ = c.Next() {
+		if item, ok := acme.get(r, k); ok {
+			items = append(items, item)
+		}
+	}
+	return items
+}
+
+// Lock returns who holds the lock of that name, or held it last.
+func (r *Reader) Lock(name string) (iam.Lock, bool) { return locks.get(r, []byte(name)) }
+
+// Locks returns up to most locks.
+func (r *Reader) Locks(most int) []iam.Lock { return locks.page(r, nil, most) }
 
 // Revocation returns what was taken away under that kind and subject.
 func (r *Reader) Revocation(kind iam.RevocationKind, subject string) (iam.Revocation, bool) {

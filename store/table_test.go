@@ -415,6 +415,25 @@ func TestRowsOfImports(t *testing.T) {
 	life(t, "imported session", row(1), row(2), func(tx *Tx) { tx.Expire(1<<60, 10) }, found)
 }
 
+func TestRowsOfCertificates(t *testing.T) {
+	item := func(value byte) func(*Tx) {
+		return func(tx *Tx) { tx.PutACMEItem(iam.ACMEItem{Key: "a/k", Sealed: []byte{value}}) }
+	}
+	life(t, "acme item", item(1), item(2), func(tx *Tx) { tx.DeleteACMEItem("a/k") }, func(r *Reader) bool {
+		row, ok := r.ACMEItem("a/k")
+		return ok && row.Sealed[0] == 1 && len(r.ACMEItems("a/", 5)) == 1 && len(r.ACMEItems("b", 5)) == 0
+	})
+	lock := func(holder byte) func(*Tx) {
+		return func(tx *Tx) { tx.PutLock(iam.Lock{Name: "l", Holder: id(holder), ExpiresAt: 5}) }
+	}
+	held := func(r *Reader) bool {
+		row, ok := r.Lock("l")
+		return ok && row.Holder == id(1) && len(r.Locks(5)) == 1
+	}
+	life(t, "lock", lock(1), lock(2), func(tx *Tx) { tx.DeleteLock("l") }, held)
+	life(t, "expiring lock", lock(1), lock(2), func(tx *Tx) { tx.Expire(1<<60, 10) }, held)
+}
+
 // TestAttempt: what an attempt that fails has written is gone, and nothing else.
 func TestAttempt(t *testing.T) {
 	s := open(t)

@@ -126,6 +126,18 @@ func (tx *Tx) DeleteImported(kind iam.ImportKind, id iam.ID) {
 	imported.remove(tx, importedKey(kind, id))
 }
 
+// PutACMEItem writes what belongs to certificates.
+func (tx *Tx) PutACMEItem(i iam.ACMEItem) { acme.put(tx, i) }
+
+// DeleteACMEItem forgets what belongs to certificates.
+func (tx *Tx) DeleteACMEItem(key string) { acme.remove(tx, []byte(key)) }
+
+// PutLock writes who holds a lock.
+func (tx *Tx) PutLock(l iam.Lock) { locks.put(tx, l) }
+
+// DeleteLock gives a lock back.
+func (tx *Tx) DeleteLock(name string) { locks.remove(tx, []byte(name)) }
+
 // AppendAudit adds an entry under the next sequence number, chained to the one before.
 func (tx *Tx) AppendAudit(e iam.AuditEntry) {
 	tx.Meta.AuditSequence++

@@ -24,6 +24,8 @@ type Config struct {
 	Node        node.Config
 	Host, Port  string // of the API, where HTTP does not say both
 	HTTP        string
+	acmeCA      string // file
+	acmeAgreed  bool
 	insecure    bool   // the API may speak in the clear to other machines
 	announced   string // the second address of --cluster
 	Limits      limit.Set

@@ -156,6 +156,9 @@ func TestRefusals(t *testing.T) {
 		f("--http "+open, "", "without TLS the API listens on this machine alone, and "+open+" is for others too: set KEYSTONE_TLS_CERT")
 	}
 	f("--http :8000 --tls-cert a", "", "KEYSTONE_TLS_CERT and KEYSTONE_TLS_KEY name a certificate and its key: set both")
+	f("", "KEYSTONE_ACME_DOMAINS=a.example.com", "KEYSTONE_ACME_AGREE=true is missing: ")
+	f("--tls-cert a --tls-key b", "KEYSTONE_ACME_DOMAINS=a.example.com", "KEYSTONE_ACME_DOMAINS and KEYSTONE_TLS_CERT exclude each other")
+	f("", "KEYSTONE_ACME_DOMAINS=a.example.com KEYSTONE_ACME_AGREE=true KEYSTONE_ACME_CA=/nowhere", "KEYSTONE_ACME_CA names a file that cannot be read: ")
 	f("--tls-key a", "", "KEYSTONE_TLS_CERT and KEYSTONE_TLS_KEY name a certificate and its key: set both")
 	f("--name a_b/c", "", "--name must be")
 	f("--initial 10.0.0.1:7400", "", "--initial must be a list")

@@ -105,7 +105,7 @@ func (f *fleet) arguments(n devNode) []string {
 // nodeEnvironment hands on what a person sets for all nodes, and nothing that tells one node who and
 // where it is.
 func nodeEnvironment(environ []string) []string {
-	own := []string{"HOST", "PORT", "KEYSTONE_SECRET", "KEYSTONE_SECRET_FILE", "KEYSTONE_SECRET_PREVIOUS", "KEYSTONE_SECRET_PREVIOUS_FILE"}
+	own := []string{"HOST", "PORT", "KEYSTONE_ACME_DOMAINS", "KEYSTONE_SECRET", "KEYSTONE_SECRET_FILE", "KEYSTONE_SECRET_PREVIOUS", "KEYSTONE_SECRET_PREVIOUS_FILE"}
 	own = append(own, tokenVariable, "DATABASE_URL", "DATABASE_URL_FILE", "REDIS_URL") // secrets that no node needs
 	logFormat, mail := false, false
 	var out []string

@@ -50,6 +50,7 @@ var settings = []setting{
 		},
 	},
 	tlsCert(), tlsKey(), httpInsecure(),
+	acmeDomains(), acmeAgree(), acmeEmail(), acmeDirectory(), acmeCA(), acmeHTTP(),
 	allowedOrigins(),
 	allowedHosts(),
 	{

@@ -3,10 +3,12 @@ package node
 import (
 	"context"
 	"crypto/tls"
+	"fmt"
 	"net"
 	"time"
 
 	"github.com/keystone-auth/keystone/certs"
+	"github.com/keystone-auth/keystone/secret"
 )
 
 // certificate is where the certificate of the API comes from.
@@ -26,12 +28,35 @@ func (n *Node) openCertificate() error {
 		}
 		return nil
 	}
+	if c.TLS.ACME.Enabled() { // the certificate comes from the state, which is opened later
+		if c.TLS.ACME.HTTP == "" {
+			return nil
+		}
+		l, err := net.Listen("tcp", c.TLS.ACME.HTTP)
+		if err != nil {
+			return fmt.Errorf("challenges cannot be answered on %s: %w: choose another address with KEYSTONE_ACME_HTTP, or another way with none", c.TLS.ACME.HTTP, err)
+		}
+		n.challenges = l
+		return nil
+	}
 	files, err := certs.OpenFiles(c.TLS.CertFile, c.TLS.KeyFile, c.Logger)
 	if err != nil {
 		return err
 	}
 	n.cert = files
 	return nil
+}
+
+// manageCertificate obtains the certificate by ACME, where that is wanted.
+func (n *Node) manageCertificate(sealer *secret.Sealer) {
+	if !n.config.TLS.ACME.Enabled() {
+		return
+	}
+	m := certs.NewManager(n.config.TLS.ACME, certs.Parts{
+		Store: n.store, Proposer: n.proposals, Sealer: sealer, CatchUp: n.cluster.CatchUp, Ready: n.cluster.WaitReady,
+		API: n.http.Addr(), HTTP: n.challenges, Logger: n.config.Logger,
+	})
+	n.cert, n.endCert = m, m.Close
 }
 
 // secure speaks TLS on what the listener accepts, where there is a certificate, and begins to keep that current.
@@ -45,9 +70,13 @@ func (n *Node) secure(l net.Listener) net.Listener {
 		defer close(done)
 		n.cert.Run(ctx)
 	}()
+	end := n.endCert
 	n.endCert = func() {
 		cancel()
 		<-done
+		if end != nil {
+			end()
+		}
 	}
 	return certs.NewListener(l, certs.ServerConfig(n.cert.GetCertificate))
 }

@@ -96,29 +96,30 @@ type Config struct {
 
 // Node is a node that runs.
 type Node struct {
-	config    Config
-	folder    *folder
-	http      net.Listener
-	socket    net.Listener
-	store     *store.Store
-	cluster   *cluster.Node
-	server    *httpapi.Server
-	proposals *proposals
-	fences    prometheus.Histogram // how long what takes something away waited to be so everywhere
-	windows   *limit.Limiter       // nil: no limits
-	tally     *tally.Tally
-	current   atomic.Bool // whether this node has caught up with the cluster since it was started
-	failed    chan error  // of a listener that broke
-	cert      certificate // of the API; nil: it speaks in the clear
-	endCert   func()      // ends what keeps it
-	audit     *audit.Log
-	mailer    *login.Mailer
-	hasher    *secret.Hasher
-	tokens    *oauth.Service
-	backups   *backup.Source
-	keeper    *backup.Keeper
-	endBackup func() // ends the scheduled backups
-	uses      func() // ends the recording of clients' uses and waits for it
+	config     Config
+	folder     *folder
+	http       net.Listener
+	socket     net.Listener
+	store      *store.Store
+	cluster    *cluster.Node
+	server     *httpapi.Server
+	proposals  *proposals
+	fences     prometheus.Histogram // how long what takes something away waited to be so everywhere
+	windows    *limit.Limiter       // nil: no limits
+	tally      *tally.Tally
+	current    atomic.Bool  // whether this node has caught up with the cluster since it was started
+	failed     chan error   // of a listener that broke
+	cert       certificate  // of the API; nil: it speaks in the clear
+	endCert    func()       // ends what keeps it
+	challenges net.Listener // of an authority, in the clear; nil: it comes to the API
+	audit      *audit.Log
+	mailer     *login.Mailer
+	hasher     *secret.Hasher
+	tokens     *oauth.Service
+	backups    *backup.Source
+	keeper     *backup.Keeper
+	endBackup  func() // ends the scheduled backups
+	uses       func() // ends the recording of clients' uses and waits for it
 }
 
 // Start starts a node. It returns when the node listens, which is before it is part of its cluster.
@@ -216,6 +217,7 @@ func (n *Node) wire(ctx context.Context, clusterSecret secret.ClusterSecret) err
 		Notary: secret.NewNotary(clusterSecret, c.Previous...),
 	}).Run)
 	n.count()
+	n.manageCertificate(sealer)
 	n.startBackups(clusterSecret)
 	n.server = n.api(memory, sealer)
 	n.recordUses(ctx)
@@ -350,7 +352,7 @@ func (n *Node) Close(ctx context.Context) error {
 			end()
 		}
 	}
-	for _, l := range []net.Listener{n.http, n.socket} {
+	for _, l := range []net.Listener{n.http, n.socket, n.challenges} {
 		if l != nil {
 			_ = l.Close() // a second time, where the server ran
 		}
