@@ -22,6 +22,9 @@ type Cluster struct {
 	Mixed    bool   `json:"mixed"` // the nodes that answer run more than one version, as in the middle of an upgrade
 	Nodes    []Node `json:"nodes"`
 	Epoch    *Epoch `json:"epoch,omitzero"` // absent in the first one
+	// SecretSettled says that nothing in the state needs another cluster secret than the one that counts on the
+	// node that was asked.
+	SecretSettled bool `json:"secret_settled"`
 }
 
 // Epoch is a time in the life of the cluster: whatever was issued before it is dead.
@@ -65,6 +68,9 @@ type Node struct {
 	// Agrees tells whether the hash is that of the node that was asked; null when they have no
 	// common index to compare at.
 	Agrees *bool `json:"agrees"`
+	// Secrets are fingerprints of the cluster secrets that the node takes, the one that counts first. They tell
+	// secrets apart and say nothing about them.
+	Secrets []string `json:"secrets,omitzero"`
 }
 
 // Live says that the process answers.

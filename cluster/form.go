@@ -49,7 +49,7 @@ type introduction struct {
 	Founders  []server `cbor:"7,keyasint,omitempty"` // whom the cluster began with, if it knows
 	Member    bool     `cbor:"8,keyasint,omitempty"` // its configuration names who asks
 	Leader    string   `cbor:"9,keyasint,omitempty"` // the node id of the leader that it follows
-	Members   []server `cbor:"10,keyasint,omitempty"`
+	Members   []server `cbor:"20,keyasint,omitempty"`
 }
 
 // self is what a node knows about itself while it looks for its cluster.
@@ -60,6 +60,7 @@ type self struct {
 	dir       *dataDir
 	identity  *identity
 	members   *members
+	secrets   []string // fingerprints of those that this node takes, the one that counts first
 	// dispute is what another node's greeting made impossible. That node stops when it reads the
 	// answer, and without this the present one would wait for it for ever.
 	dispute atomic.Pointer[error]

@@ -13,6 +13,7 @@ import (
 
 	"github.com/keystone-auth/keystone/fsm"
 	"github.com/keystone-auth/keystone/iam"
+	"github.com/keystone-auth/keystone/secret"
 )
 
 // Node is one member of a cluster, or on its way to become one.
@@ -111,6 +112,9 @@ func newNode(c Config, dir *dataDir, log raftLog) (*Node, error) {
 	n.disk.sweep()
 	n.ctx, n.cancel = context.WithCancel(context.Background())
 	n.self = &self{config: &n.config, advertise: advertise, nodeID: p.NodeID, dir: dir, identity: id, members: m}
+	for _, s := range append([]secret.ClusterSecret{c.Secret}, c.Previous...) {
+		n.self.secrets = append(n.self.secrets, s.Fingerprint())
+	}
 	n.mux = newMux(listener, id, c.Dial, c.Logger)
 	n.wire()
 	return n, nil

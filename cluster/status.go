@@ -36,8 +36,9 @@ type NodeStatus struct {
 	Applied                 uint64
 	Lag                     uint64 // entries behind the member that is farthest
 	HashIndex               uint64
-	Hash                    string // of its state at HashIndex, in hexadecimal
-	Agrees                  *bool  // whether the node that was asked had the same state there; nil: not known
+	Hash                    string   // of its state at HashIndex, in hexadecimal
+	Secrets                 []string // fingerprints of the cluster secrets that it takes, the one that counts first
+	Agrees                  *bool    // whether the node that was asked had the same state there; nil: not known
 }
 
 // Stats are the figures of this node for metrics.
@@ -74,6 +75,7 @@ type report struct {
 	LowDisk   bool     `cbor:"11,keyasint,omitempty"` // it has little room for its data
 	Commands  uint64   `cbor:"12,keyasint,omitempty"` // the highest command version that it knows; 0: the first
 	Format    uint64   `cbor:"13,keyasint,omitempty"` // of the state files that it can read; 0: the first
+	Secrets   []string `cbor:"20,keyasint,omitempty"` // see self
 }
 
 // surveyor asks the members how they are.
@@ -87,7 +89,7 @@ func (s surveyor) receive(_ context.Context, _ caller, request reportRequest) (r
 	r := report{
 		NodeID: n.self.nodeID, HTTP: n.config.HTTPAddress, Role: n.Role(), Version: n.config.Version,
 		Applied: n.config.FSM.Applied(), NonVoter: !n.self.wantsVote(), Ready: n.leadership.ready.Load(),
-		Now: n.config.Now(), LowDisk: n.disk.low(),
+		Now: n.config.Now(), LowDisk: n.disk.low(), Secrets: n.self.secrets,
 		Commands: n.config.FSM.Version, Format: store.Format,
 	}
 	r.HashIndex = min(request.At, r.Applied)
@@ -159,7 +161,7 @@ func (s surveyor) status(ctx context.Context) Status {
 func (s surveyor) present(m raft.Server, r report) NodeStatus {
 	status := NodeStatus{
 		Name: nameOf(r.NodeID), ID: r.NodeID, Address: string(m.Address), HTTP: r.HTTP,
-		Role: r.Role, State: "alive", Version: r.Version, Applied: r.Applied,
+		Role: r.Role, State: "alive", Version: r.Version, Applied: r.Applied, Secrets: r.Secrets,
 		Commands: max(1, r.Commands), Format: max(1, r.Format),
 	}
 	if len(r.Hash) == 0 {

@@ -183,6 +183,22 @@ func (s *Steward) reseal(ctx context.Context) error {
 	return s.propose(ctx, &fsm.ResealKeys{Keys: stale})
 }
 
+// SecretSettled tells whether nothing needs another cluster secret than the one that counts on this node: all
+// keys are sealed under it, and all checkpoints of the audit log signed.
+func (s *Steward) SecretSettled() bool {
+	settled := true
+	err := s.Store.View(func(r *store.Reader) error {
+		for _, k := range r.Keys() {
+			settled = settled && s.Sealer.Current(k.Sealed)
+		}
+		oldest := r.Checkpoints(0, 1)
+		last, _ := r.LastCheckpoint()
+		settled = settled && (len(oldest) == 0 || s.Notary.Current(oldest[0]) && s.Notary.Current(last))
+		return nil
+	})
+	return err == nil && settled
+}
+
 // expire removes what is over, in short steps. An idle cluster writes nothing.
 func (s *Steward) expire(ctx context.Context) error {
 	for {

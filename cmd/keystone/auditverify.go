@@ -183,7 +183,9 @@ func secretOfFolder(cmd *cobra.Command, file string, c *Config) error {
 		return nil
 	}
 	if err == nil {
-		c.Node.Secret, err = secret.ParseClusterSecret(string(text))
+		var others []secret.ClusterSecret
+		c.Node.Secret, others, err = secret.ParseClusterSecrets(string(text))
+		c.Node.Previous = append(c.Node.Previous, others...)
 	}
 	return err
 }

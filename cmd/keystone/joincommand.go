@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -60,13 +59,24 @@ away over the API. The line begins with a space, which keeps it out of the histo
 // nodeConfig is the configuration of the node on this machine, with that which keystone init made where none is
 // named.
 func nodeConfig(flags *pflag.FlagSet) (Config, error) {
+	return configOf(flags, preparedEnvironment(flags))
+}
+
+// nodeSources is nodeConfig as it is written down.
+func nodeSources(flags *pflag.FlagSet) (sources, error) {
+	from, problems := openSources(flags, preparedEnvironment(flags))
+	return from, errors.Join(problems...)
+}
+
+func preparedEnvironment(flags *pflag.FlagSet) []string {
 	environ := os.Environ()
-	if f := flags.Lookup("config"); !f.Changed && os.Getenv(configVariable) == "" {
-		if made := madeConfig(); made != "" {
-			environ = append(slices.Clone(environ), configVariable+"="+made)
-		}
+	if flags.Changed("config") || flags.Changed("data") || os.Getenv(configVariable) != "" {
+		return environ
 	}
-	return configOf(flags, environ)
+	if made := madeConfig(); made != "" {
+		environ = append(environ, configVariable+"="+made)
+	}
+	return environ
 }
 
 // clusterSecretsOf are the cluster secrets of the node on this machine, the one that counts first.

@@ -9,7 +9,7 @@ import (
 )
 
 func secretCommand() *cobra.Command {
-	return group("secret", "Make cluster secrets", &cobra.Command{
+	return group("secret", "Make and exchange the cluster secret", secretRotateCommand(), secretStatusCommand(), &cobra.Command{
 		Use:   "new",
 		Short: "Print a new cluster secret",
 		Long: `Prints a new secret for a new cluster. Every node is given the same one, by KEYSTONE_SECRET, by the

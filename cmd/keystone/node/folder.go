@@ -125,27 +125,28 @@ func (f *folder) closeToOthers() error {
 	return nil
 }
 
-// clusterSecret returns the secret that was given, else the one in the folder, else makes one where
-// the node is the first of its cluster.
-func (f *folder) clusterSecret(given secret.ClusterSecret, first bool) (secret.ClusterSecret, error) {
+// clusterSecret returns the secret that was given, else those in the folder, of which the first counts, else makes
+// one where the node is the first of its cluster.
+func (f *folder) clusterSecret(given secret.ClusterSecret, first bool) (current secret.ClusterSecret, others []secret.ClusterSecret, err error) {
 	if !given.IsZero() {
-		return given, nil
+		return given, nil, nil
 	}
 	path := SecretFile(f.path)
 	text, err := os.ReadFile(path)
 	switch {
 	case err == nil:
-		s, err := secret.ParseClusterSecret(string(text))
+		current, others, err := secret.ParseClusterSecrets(string(text))
 		if err != nil {
-			return s, fmt.Errorf("%s: %w; put the right file back, or copy it from another node of the cluster", path, err)
+			return given, nil, fmt.Errorf("%s: %w; put the right file back, or copy it from another node of the cluster", path, err)
 		}
-		return s, nil
+		return current, others, nil
 	case !errors.Is(err, fs.ErrNotExist):
-		return given, fmt.Errorf("the cluster secret cannot be read: %w: run this as the user that owns the file", err)
+		return given, nil, fmt.Errorf("the cluster secret cannot be read: %w: run this as the user that owns the file", err)
 	case !first:
-		return given, fmt.Errorf("a node needs the secret of the cluster that it is to be part of: set KEYSTONE_SECRET or KEYSTONE_SECRET_FILE, or put the file into %s", path)
+		return given, nil, fmt.Errorf("a node needs the secret of the cluster that it is to be part of: set KEYSTONE_SECRET or KEYSTONE_SECRET_FILE, or put the file into %s", path)
 	}
-	return f.makeSecret()
+	current, err = f.makeSecret()
+	return current, nil, err
 }
 
 // makeSecret makes the secret of a new cluster. Where there is state already the secret was lost,

@@ -86,25 +86,25 @@ func TestClusterSecret(t *testing.T) {
 		return f
 	}
 	f := open()
-	if _, err := f.clusterSecret(secret.ClusterSecret{}, false); err == nil {
+	if _, _, err := f.clusterSecret(secret.ClusterSecret{}, false); err == nil {
 		t.Error("a node that joins a cluster made a secret")
 	}
-	made, err := f.clusterSecret(secret.ClusterSecret{}, true)
+	made, _, err := f.clusterSecret(secret.ClusterSecret{}, true)
 	if err != nil {
 		t.Fatal(err)
 	}
-	kept, err := f.clusterSecret(secret.ClusterSecret{}, false)
+	kept, _, err := f.clusterSecret(secret.ClusterSecret{}, false)
 	if err != nil || kept.Reveal() != made.Reveal() {
 		t.Errorf("the secret was not kept: %v", err)
 	}
 	given := secret.NewClusterSecret()
-	if got, err := f.clusterSecret(given, true); err != nil || got.Reveal() != given.Reveal() {
+	if got, _, err := f.clusterSecret(given, true); err != nil || got.Reveal() != given.Reveal() {
 		t.Errorf("the secret that was given does not count: %v", err)
 	}
 
 	lost := open()
 	write(t, lost.statePath(), "x")
-	if _, err := lost.clusterSecret(secret.ClusterSecret{}, true); err == nil {
+	if _, _, err := lost.clusterSecret(secret.ClusterSecret{}, true); err == nil {
 		t.Error("a new secret was made for data that is sealed under another")
 	}
 }

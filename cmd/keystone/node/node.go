@@ -148,10 +148,11 @@ func (n *Node) start(ctx context.Context) (err error) {
 	if n.socket, err = n.folder.listen(); err != nil {
 		return err
 	}
-	clusterSecret, err := n.folder.clusterSecret(n.config.Secret, n.config.first())
+	clusterSecret, others, err := n.folder.clusterSecret(n.config.Secret, n.config.first())
 	if err != nil {
 		return err
 	}
+	n.config.Previous = append(n.config.Previous, others...)
 	if n.store, err = store.Open(n.folder.statePath()); err != nil {
 		return err
 	}
@@ -211,15 +212,16 @@ func (n *Node) wire(ctx context.Context, clusterSecret secret.ClusterSecret) err
 			n.current.Store(true)
 		}
 	}()
-	n.cluster.Lead((&steward.Steward{
+	duties := &steward.Steward{
 		Store: n.store, Proposer: n.proposals, Sealer: sealer, Settings: c.Settings, SharedSecret: c.SharedKey,
 		RotateEvery: c.RotateKeys, PublishFor: token.PublishWait, Every: stewardEvery, Now: iam.Now, Log: c.Logger,
 		Notary: secret.NewNotary(clusterSecret, c.Previous...),
-	}).Run)
+	}
+	n.cluster.Lead(duties.Run)
 	n.count()
 	n.manageCertificate(sealer)
 	n.startBackups(clusterSecret)
-	n.server = n.api(memory, sealer)
+	n.server = n.api(memory, sealer, duties)
 	n.recordUses(ctx)
 	n.keepBackups(ctx)
 	return nil
@@ -260,7 +262,7 @@ func (n *Node) announcedHTTP() string {
 const stewardEvery = 5 * time.Second
 
 // api makes the services and the HTTP interface over them.
-func (n *Node) api(memory *view.View, sealer *secret.Sealer) *httpapi.Server {
+func (n *Node) api(memory *view.View, sealer *secret.Sealer, duties *steward.Steward) *httpapi.Server {
 	c := n.config
 	c.Hasher.Fallback = func(err error) {
 		c.Logger.Warn("password hashes are computed in this process, and logins slow everything else down", "error", err)
@@ -278,7 +280,7 @@ func (n *Node) api(memory *view.View, sealer *secret.Sealer) *httpapi.Server {
 	n.tokens = tokens
 	api := httpapi.Config{
 		OAuth: tokens, Login: people, View: memory, Store: n.store, Proposer: n.proposals, Hasher: hasher,
-		Cluster: clusterView(n.cluster, memory, n.current.Load), Version: c.Version, Node: c.Name, Logger: c.Logger,
+		Cluster: clusterView(n.cluster, memory, n.current.Load, duties.SecretSettled), Version: c.Version, Node: c.Name, Logger: c.Logger,
 		PublicURL: c.PublicURL, AllowedOrigins: c.AllowedOrigins, AllowedHosts: c.AllowedHosts, MetricsToken: c.MetricsToken, Registry: n.registry(),
 		Audit:          n.audit,
 		Backup:         n.openBackup,

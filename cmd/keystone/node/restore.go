@@ -27,7 +27,7 @@ func Restore(c Config, file string, keys backup.Keys, newCluster bool) (out back
 			undo()
 		}
 	}()
-	clusterSecret, made, err := f.secretToRestore(c.Secret, newCluster)
+	clusterSecret, others, made, err := f.secretToRestore(c.Secret, newCluster)
 	if err != nil {
 		return out, err
 	}
@@ -36,7 +36,7 @@ func Restore(c Config, file string, keys backup.Keys, newCluster bool) (out back
 	}
 	r := backup.Restore{
 		File: file, Keys: keys, Folder: f.path, Scratch: f.snapshotPath(), State: f.statePath(),
-		Name: c.Name, Address: c.Advertise, Secret: clusterSecret, Previous: c.Previous, NewCluster: newCluster,
+		Name: c.Name, Address: c.Advertise, Secret: clusterSecret, Previous: append(others, c.Previous...), NewCluster: newCluster,
 		Place: func() error {
 			if !made {
 				return nil
@@ -95,13 +95,13 @@ func emptyFolder(path, what string) (undo func(), err error) {
 
 // secretToRestore is clusterSecret for a folder that is to be filled from a backup. A new secret is not kept
 // before everything else has been proven.
-func (f *folder) secretToRestore(given secret.ClusterSecret, newCluster bool) (s secret.ClusterSecret, made bool, err error) {
+func (f *folder) secretToRestore(given secret.ClusterSecret, newCluster bool) (s secret.ClusterSecret, others []secret.ClusterSecret, made bool, err error) {
 	if _, err := os.Stat(SecretFile(f.path)); given.IsZero() && errors.Is(err, os.ErrNotExist) {
 		if newCluster {
-			return secret.NewClusterSecret(), true, nil
+			return secret.NewClusterSecret(), nil, true, nil
 		}
-		return s, false, fmt.Errorf("a restore needs the secret of the backup's cluster: set KEYSTONE_SECRET or KEYSTONE_SECRET_FILE, put the file into %s, or make a new cluster with --force-new-cluster", SecretFile(f.path))
+		return s, nil, false, fmt.Errorf("a restore needs the secret of the backup's cluster: set KEYSTONE_SECRET or KEYSTONE_SECRET_FILE, put the file into %s, or make a new cluster with --force-new-cluster", SecretFile(f.path))
 	}
-	s, err = f.clusterSecret(given, false)
-	return s, false, err
+	s, others, err = f.clusterSecret(given, false)
+	return s, others, false, err
 }

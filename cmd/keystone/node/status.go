@@ -12,7 +12,7 @@ import (
 
 // clusterView is what the API tells of the cluster. As long as a new cluster has no settings or no
 // key that signs, it counts as one that is forming: a node of it could not log anybody in.
-func clusterView(n *cluster.Node, memory *view.View, current func() bool) httpapi.Cluster {
+func clusterView(n *cluster.Node, memory *view.View, current, settled func() bool) httpapi.Cluster {
 	formed := func() bool {
 		_, _, signs := memory.Keys().Signer(iam.Now())
 		return signs && memory.Issuer() != ""
@@ -33,6 +33,7 @@ func clusterView(n *cluster.Node, memory *view.View, current func() bool) httpap
 		Remove:  n.Remove, Promote: n.Promote, Demote: n.Demote, Transfer: n.TransferTo,
 		Status: func(ctx context.Context) api.Cluster {
 			status := statusOf(n.Status(ctx))
+			status.SecretSettled = settled()
 			if e := memory.Epoch(); e.Number > 0 {
 				status.Epoch = &api.Epoch{Number: e.Number, RaisedAt: e.At.Std(), Reason: e.Reason}
 			}
@@ -46,7 +47,7 @@ func statusOf(s cluster.Status) api.Cluster {
 	for _, n := range s.Nodes {
 		out.Nodes = append(out.Nodes, api.Node{
 			Name: n.Name, ID: n.ID, Address: n.Address, HTTP: n.HTTP, Role: n.Role, State: n.State, Version: n.Version, Commands: n.Commands, Format: n.Format,
-			AppliedIndex: n.Applied, Lag: n.Lag, StateHash: n.Hash, StateHashIndex: n.HashIndex, Agrees: n.Agrees,
+			AppliedIndex: n.Applied, Lag: n.Lag, StateHash: n.Hash, StateHashIndex: n.HashIndex, Agrees: n.Agrees, Secrets: n.Secrets,
 		})
 	}
 	return out
