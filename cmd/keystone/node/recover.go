@@ -33,7 +33,7 @@ func Recover(c Config) (out backup.Recovered, kept string, err error) {
 		return out, "", err
 	}
 	defer func() { err = errors.Join(err, f.close()) }()
-	clusterSecret, err := f.clusterSecret(c.Secret, false)
+	clusterSecret, others, err := f.clusterSecret(c.Secret, false)
 	if err != nil {
 		return out, "", err
 	}
@@ -42,7 +42,7 @@ func Recover(c Config) (out backup.Recovered, kept string, err error) {
 		return out, "", fmt.Errorf("the data folder is not usable: %w", err)
 	}
 	defer func() { _ = os.RemoveAll(scratch) }()
-	r := backup.Recovery{Folder: f.path, State: f.statePath(), Scratch: scratch, Address: c.Advertise, Secret: clusterSecret, Previous: c.Previous}
+	r := backup.Recovery{Folder: f.path, State: f.statePath(), Scratch: scratch, Address: c.Advertise, Secret: clusterSecret, Previous: append(others, c.Previous...)}
 	if out, err = r.Run(); err != nil {
 		return out, "", err
 	}
