@@ -175,12 +175,12 @@ var table = []room{
 		why:  "it makes a state without a log for the tests of the rooms above it",
 	},
 	{
-		name: "internal/testacme", rooms: []string{"internal/testca"}, libs: []string{"github.com/letsencrypt/pebble/v2"},
-		why: "it runs a real authority for tests",
-	},
-	{
 		name: "internal/testca",
 		why:  "it is a certificate authority for tests, whatever they secure",
+	},
+	{
+		name: "internal/testacme", rooms: []string{"internal/testca"}, libs: []string{"github.com/letsencrypt/pebble/v2"},
+		why: "it runs a real authority for tests",
 	},
 	{
 		name: "internal/testdisk",

@@ -127,7 +127,7 @@ func (s *Server) Served(address, name string) (*x509.Certificate, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer c.Close()
+	defer func() { _ = c.Close() }()
 	chain := c.ConnectionState().PeerCertificates
 	between := x509.NewCertPool()
 	for _, cert := range chain[1:] {
