@@ -36,7 +36,8 @@ func rootCommand() *cobra.Command {
 Every node of a cluster answers everything; there is no database and no cache beside it.
 
 To try it:      keystone dev       three nodes on this machine, with an admin and a demo client
-To run a node:  keystone serve     alone on 127.0.0.1:8000, unless it is told more`,
+To run a node:  keystone serve     alone on 127.0.0.1:8000, unless it is told more
+For a cluster:  keystone init      begins one on this machine, and says how the others join`,
 		SilenceUsage:  true, // an error is one sentence; the help is for those who ask
 		SilenceErrors: true,
 	}

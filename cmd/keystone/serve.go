@@ -29,9 +29,10 @@ func serveCommand() *cobra.Command {
 Without any setting it is alone: it listens on 127.0.0.1:8000, keeps its data in ./keystone-data and
 makes its secret and its signing key on the first start.
 
-Nodes of a cluster share one secret, which KEYSTONE_SECRET or the file named by KEYSTONE_SECRET_FILE
-gives to each (see keystone secret new). The first nodes are started with the same --initial list; more
-nodes enter with --join. A node remembers its cluster: both lists count on its first start alone.
+keystone init prepares a machine for a cluster of several. By hand: the nodes share one secret, which
+KEYSTONE_SECRET or the file named by KEYSTONE_SECRET_FILE gives to each (see keystone secret new). The first
+nodes are started with the same --initial list; more nodes enter with --join. A node remembers its cluster:
+both lists count when it has no data, and a node with --join never begins a cluster.
 
 Everything else is set by the environment or by a YAML file: see keystone help environment.
 The first administrator is made with keystone admin create.`,

@@ -53,7 +53,7 @@ var samples = map[string]struct{ good, bad []string }{
 	"KEYSTONE_ADVERTISE":              {[]string{"10.0.0.7:7400"}, []string{"10.0.0.7"}},
 	"KEYSTONE_INITIAL":                {[]string{"keystone-x=10.0.0.7:7400"}, []string{"10.0.0.7:7400", "a=10.0.0.7", "a=b:1,a=c:1"}},
 	"KEYSTONE_JOIN":                   {[]string{"10.0.0.7:7400,b:7400"}, []string{"10.0.0.7", ":7400"}},
-	"KEYSTONE_SECRET":                 {[]string{secret.NewClusterSecret().Reveal()}, []string{"hunter2", "kss_hunter2"}},
+	"KEYSTONE_SECRET":                 {[]string{secret.NewClusterSecret().Reveal(), secret.NewClusterSecret().Reveal() + "\n" + secret.NewClusterSecret().Reveal()}, []string{"hunter2", "kss_hunter2", secret.NewClusterSecret().Reveal() + " hunter2"}},
 	"KEYSTONE_SECRET_PREVIOUS":        {[]string{secret.NewClusterSecret().Reveal() + "," + secret.NewClusterSecret().Reveal()}, []string{"hunter2", "kss_hunter2,"}},
 	"KEYSTONE_NO_RATE_LIMIT":          {[]string{"true", "False", "1", "0"}, []string{"yes", "on", "2"}},
 	"KEYSTONE_LEASE":                  {[]string{"100ms", "1s", "3s"}, []string{"99ms", "3.1s", "1"}},
