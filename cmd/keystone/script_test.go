@@ -51,6 +51,8 @@ func TestScript(t *testing.T) {
 			"newerstate":    newerState,
 			"longfolder":    longFolder,
 			"check":         check,
+			"acme":          func(ts *testscript.TestScript, _ bool, args []string) { startACME(t, ts, args) },
+			"certified":     certified,
 			"certificate":   func(ts *testscript.TestScript, _ bool, args []string) { issue(t, ts, args) },
 			"private":       private,
 			"unreadabledir": unreadable,
