@@ -24,7 +24,7 @@ GO_TEST := CGO_ENABLED=1 go test -race -tags $(TAGS)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help run build package bundle manifests test bench bench-import lint fmt docs fuzz torture openapi-lint clean need-go need-cc need-postgres
+.PHONY: help run build package bundle manifests test check-deploy bench bench-import lint fmt docs fuzz torture openapi-lint clean need-go need-cc need-postgres
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,8 +56,12 @@ manifests: ## Write deploy/kubernetes from the chart, for which helm is needed
 
 test: lint need-cc need-postgres ## Vet, lint and run all tests with the race detector
 	$(GO_TEST) -timeout 14m ./...
-	go test -C deploy/tools -count=1 ./...
+	go test -C deploy/tools -count=1 ./html
 	go test -tags $(TAGS) -timeout 14m ./httpapi ./lease # once more, to hold answers against the OpenAPI document, and for more worlds
+
+check-deploy: need-go ## Hold manifests and compose file against the types of Kubernetes and Compose, offline
+	go test -C deploy/tools -count=1 ./...
+	cd deploy/tools && go tool -modfile=../../tools.mod golangci-lint run --config ../../.golangci.yml ./...
 
 bench: build ## Measure Keystone against the limits of this machine; options go into ARGS="--rounds 7"
 	@status=0; ./bin/keystone bench limits --report bin/bench $(ARGS) || status=$$?; $(MAKE) bench-import || status=$$?; exit $$status
@@ -68,7 +72,7 @@ bench-import: need-go need-postgres ## Measure the import of MIGRATION_USERS peo
 lint: need-go ## Vet the code and run the linters, the check of the formatting among them
 	go vet -tags $(TAGS) ./...
 	$(LINT) run ./...
-	cd deploy/tools && go vet ./... && go tool -modfile=../../tools.mod golangci-lint run --config ../../.golangci.yml ./...
+	cd deploy/tools && go tool -modfile=../../tools.mod golangci-lint run --config ../../.golangci.yml ./html
 
 fmt: need-go ## Format the code
 	$(LINT) fmt ./...
@@ -86,7 +90,7 @@ fuzz: need-go ## Run every fuzz target for FUZZTIME (30s)
 
 torture: need-go need-cc need-postgres ## Run the long versions of the tests, then every fuzz target for five minutes (hours)
 	KEYSTONE_TORTURE=1 $(GO_TEST) -timeout 4h -count=1 ./...
-	@$(MAKE) --no-print-directory fuzz FUZZTIME=5m
+	@$(MAKE) --no-print-directory check-deploy fuzz FUZZTIME=5m
 
 openapi-lint: need-go ## Lint the OpenAPI document with Redocly and Spectral, which npx fetches at pinned versions
 	@command -v npx >/dev/null || { echo "npx is missing: install Node.js 20.19 or later from https://nodejs.org." >&2; exit 1; }
