@@ -126,7 +126,7 @@ var commonDoc = map[string]string{ //nolint:gosec // words about secrets
 	"new_password": "The password to be.", "client_type": "Whether the client can keep a secret.", "clients": "The clients.", "users": "The users.",
 	"keys": "The keys.", "nodes": "The nodes.", "cluster_id": "The id of the cluster.", "leader": "The name of the leader; empty when none is known.",
 	"term": "The Raft term.", "version": "The version of the program.", "node": "The node that was asked.", "applied_index": "The log index that the node's state reflects.",
-	"state_hash_index": "The log index at which the hash was taken.", "http": "The address of the API.",
+	"state_hash_index": "The log index at which the hash was taken.", "http": "The address of the API, with https:// in front where it speaks TLS.",
 	"token_type": "How the token is sent.", "exp": "When the token ends, in seconds since 1970.", "iat": "When the token was made, in seconds since 1970.",
 	"nbf": "From when the token is good, in seconds since 1970.", "sub": "Whom the token is about: the id of a user, or a client_id.", "aud": "For whom the token is.",
 	"iss": "Who made the token.", "sid": "The id of the session.", "session_id": "The id of the session.", "sessions": "The sessions.", "kid": "The id of the key.",
