@@ -141,11 +141,6 @@ func htmlPath(u *url.URL) string {
 	return u.String()
 }
 
-// awaited are pages that are linked to already and written elsewhere at this moment.
-var awaited = map[string]bool{
-	"docs/operator/membership.md": true, "docs/operator/upgrade.md": true, "docs/operator/recovery.md": true, "docs/operator/tls.md": true,
-}
-
 func htmlName(name string) string {
 	return strings.TrimSuffix(strings.TrimSuffix(name, ".md"), ".html") + ".html"
 }
@@ -191,7 +186,7 @@ func (d *document) follow(folder, to string, documents map[string]*document) (st
 	case isDocument:
 		return htmlPath(u), nil
 	}
-	if documents[strings.TrimSuffix(target, ".html")+".md"] != nil || awaited[target] {
+	if documents[strings.TrimSuffix(target, ".html")+".md"] != nil {
 		return htmlPath(u), nil
 	}
 	if _, err := os.Stat(filepath.Join(folder, filepath.FromSlash(target))); err != nil { //nolint:gosec // as above
