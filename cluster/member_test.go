@@ -306,9 +306,12 @@ func TestRevocationIsEverywhereWhenConfirmed(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		defer cancel()
 		result, err := nodes[i%3].Propose(ctx, fsm.Origin{}, &fsm.RevokeToken{Jti: jti})
-		if err != nil {
-			t.Errorf("%s on %s: %v", jti, nodes[i%3].conf.Name, err)
-			return
+		for err != nil { // a busy machine may take longer than a caller waits, and then nothing was confirmed
+			if ctx.Err() != nil {
+				t.Errorf("%s on %s: %v", jti, nodes[i%3].conf.Name, err)
+				return
+			}
+			result, err = nodes[i%3].Propose(ctx, fsm.Origin{}, &fsm.RevokeToken{Jti: jti})
 		}
 		if r := result.Receipt; r == nil || r.Members != 3 || r.Index < result.Index {
 			t.Errorf("%s: the receipt is %+v", jti, r)
