@@ -18,7 +18,7 @@ import (
 // what clients see of each token can be explained all the same. A process that was stopped goes on where
 // it was, between any two instructions, and believes for a moment that no time has passed.
 func TestHistoriesOfProcesses(t *testing.T) {
-	duration, seed := 20*time.Second, uint64(1)
+	duration, seed := 12*time.Second, uint64(1)
 	if torture {
 		duration, seed = 10*time.Minute, uint64(time.Now().UnixNano())
 	}

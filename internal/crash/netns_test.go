@@ -97,7 +97,7 @@ func (h *machines) tear(ctx context.Context, r *history.Recorder, random *rand.R
 
 // TestHistoriesOfHosts tears the network of three hosts apart, as the kernel does it.
 func TestHistoriesOfHosts(t *testing.T) {
-	duration, seed := 15*time.Second, uint64(1)
+	duration, seed := 10*time.Second, uint64(1)
 	if torture {
 		duration, seed = 10*time.Minute, uint64(time.Now().UnixNano())
 	}
