@@ -237,7 +237,7 @@ cluster has made: take none from a source that you do not trust.`,
 	k.add(cmd)
 	cmd.Flags().BoolVar(&newCluster, "force-new-cluster", false, "give the cluster a new id, and take a backup of a cluster with another secret")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		c, err := configOf(cmd.Flags(), os.Environ())
+		c, err := nodeConfig(cmd.Flags())
 		if err != nil {
 			return err
 		}

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 
 	"github.com/jedib0t/go-pretty/v6/table"
@@ -39,7 +38,7 @@ What was in the folder before is kept in a folder below it, which is as secret a
 	cmd.Flags().BoolVar(&inspect, "inspect", false, "only show how far this node has come")
 	cmd.Flags().BoolVar(&yes, "yes", false, "do it: without this nothing is done")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		c, err := configOf(cmd.Flags(), os.Environ())
+		c, err := nodeConfig(cmd.Flags())
 		if err != nil {
 			return err
 		}
