@@ -16,14 +16,14 @@ const (
 	// restCheck is how often the process looks whether it is at rest.
 	restCheck = 2 * time.Second
 	// pageCheck is how often it looks how much of its files it has in memory.
-	pageCheck = 25 * time.Millisecond
+	pageCheck = 100 * time.Millisecond
 	// restful is how much memory a process at rest may ask for between two looks. Raft and gossip ask for a
 	// third of that, one login asks for 64 MiB.
 	restful = 8 << 20
 	// mostMapped is how much of mapped files may be in memory before it is let go of under load too. Whoever imports a
 	// million people would else see the whole state there. What is looked at again comes back from the kernel's
 	// cache, in a fraction of a microsecond a page.
-	mostMapped = 48 << 20
+	mostMapped = 64 << 20
 	// largeHeap is how much must be in use for garbage to be collected at half of that, and not when there is as much again. To
 	// go through it costs more then, but is due more rarely too. Without load a heap is that large nowhere.
 	largeHeap = 32 << 20
