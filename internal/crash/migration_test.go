@@ -272,7 +272,7 @@ func (f *fleet) restored() {
 	busy := make(chan error, 1)
 	go func() {
 		for i := 0; ctx.Err() == nil; i++ {
-			name := fmt.Sprint("late-", i)
+			name := fmt.Sprint("meanwhile-", i)
 			if _, err := f.operator(i%3).CreateUser(ctx, api.CreateUserRequest{Username: name, Email: name + "@example.org", Password: "Correct-horse-7-battery"}); err != nil && ctx.Err() == nil {
 				busy <- err
 				return
