@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -66,6 +67,15 @@ func TestRotateTheClusterSecret(t *testing.T) {
 			n.Stop()
 			n.Start()
 			c.WaitReady()
+		}
+		for _, n := range c.Nodes {
+			testcluster.Poll(t, "a node does not know of all others", func() error {
+				said, err := command(t, "", "secret", "status", "--data", n.Dir)
+				if err == nil && strings.Contains(said, "not known") {
+					err = errors.New(said)
+				}
+				return err
+			})
 		}
 	}
 
