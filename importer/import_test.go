@@ -16,6 +16,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/keystone-auth/keystone/api"
 	"github.com/keystone-auth/keystone/client"
@@ -56,10 +57,23 @@ func execute(t *testing.T, database string, statements ...string) {
 	}
 	defer func() { _ = conn.Close(context.Background()) }()
 	for _, sql := range statements {
-		if _, err := conn.Exec(t.Context(), sql); err != nil {
+		_, err := conn.Exec(t.Context(), sql)
+		for deadlocked(err) { // the other one of the two has gone on
+			if _, err = conn.Exec(t.Context(), "ROLLBACK"); err == nil {
+				_, err = conn.Exec(t.Context(), sql)
+			}
+		}
+		if err != nil {
 			t.Fatalf("%s: %v", sql, err)
 		}
 	}
+}
+
+// deadlocked: the database has ended a transaction for another one's sake, which any two writers of the same rows must reckon
+// with.
+func deadlocked(err error) bool {
+	var refused *pgconn.PgError
+	return errors.As(err, &refused) && refused.Code == "40P01"
 }
 
 // usersOf goes through the users of a node, in the order of their ids.
