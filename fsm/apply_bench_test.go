@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/hashicorp/raft"
 
@@ -27,6 +28,52 @@ func BenchmarkApply(b *testing.B) {
 			b.ReportMetric(float64(b.N*size)/b.Elapsed().Seconds(), "commands/s")
 		})
 	}
+}
+
+// BenchmarkRefresh is what a batch of refreshes costs the state machine of each node, of a thousand people who refresh in no
+// order.
+func BenchmarkRefresh(b *testing.B) {
+	const people, size = 1000, 64
+	m := newMachine(b, b.TempDir())
+	m.do(initialize())
+	m.do(&CreateUser{User: person(1, "ann", roleAdmin)})
+	sessions := make([]iam.ID, people)
+	digests := make([]uint64, people) // of the token that is good now
+	sum := func(n uint64) []byte { d := sha256.Sum256(binary.BigEndian.AppendUint64(nil, n)); return d[:] }
+	for i := range sessions {
+		sessions[i], digests[i] = iam.NewID(), uint64(i)<<32
+		if i%MaxSessions == 0 {
+			m.do(&CreateUser{User: person(2+i/MaxSessions, fmt.Sprint("person-", i), roleUser)})
+		}
+		c := login(m, id('u', 2+i/MaxSessions), i)
+		c.Session.ID, c.Session.Family, c.Session.Refresh = sessions[i], sum(uint64(i)), sum(digests[i])
+		c.Session.IP, c.Session.UserAgent = "192.0.2.1", "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+		m.do(c)
+	}
+	batch := make([]*raft.Log, size)
+	next := 0
+	b.ReportAllocs()
+	for b.Loop() {
+		b.StopTimer()
+		for i := range batch {
+			n := next * 7 % people
+			next++
+			m.wait(time.Millisecond)
+			batch[i] = m.entry(Origin{RequestID: iam.NewID(), IP: "192.0.2.1", Trace: iam.NewID().String()}, &RotateSession{
+				ID: sessions[n], Family: sum(uint64(n)), Presented: sum(digests[n]), Next: sum(digests[n] + 1),
+				Replay: make([]byte, 140), TokenID: iam.NewID().String(), ExpiresAt: m.now.Add(time.Hour),
+			})
+			digests[n]++
+		}
+		b.StartTimer()
+		for _, r := range m.fsm.ApplyBatch(batch) {
+			if refused := r.(Response).Refusal; refused != nil {
+				b.Fatal(refused)
+			}
+		}
+		m.changes = nil
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*size), "ns/refresh")
 }
 
 // BenchmarkImport is what rows of an import cost one node's state machine: new ones, and the same ones again.

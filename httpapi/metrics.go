@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -88,7 +89,7 @@ type endpointMetrics struct {
 	method, path string
 	requests     *prometheus.CounterVec
 	duration     prometheus.Observer
-	byStatus     [600]atomic.Pointer[prometheus.Counter]
+	byStatus     func() *[600]atomic.Pointer[prometheus.Counter] // made at the first request, for most routes see none
 }
 
 func (m *metrics) endpoint(rt *route) *endpointMetrics {
@@ -99,16 +100,18 @@ func (m *metrics) endpoint(rt *route) *endpointMetrics {
 	return &endpointMetrics{
 		method: method, path: rt.path, requests: m.requests,
 		duration: m.duration.WithLabelValues(method, rt.path),
+		byStatus: sync.OnceValue(func() *[600]atomic.Pointer[prometheus.Counter] { return new([600]atomic.Pointer[prometheus.Counter]) }),
 	}
 }
 
 func (e *endpointMetrics) observe(status int, took time.Duration) {
 	e.duration.Observe(took.Seconds())
-	counter := e.byStatus[status].Load()
+	place := &e.byStatus()[status]
+	counter := place.Load()
 	if counter == nil {
 		made := e.requests.WithLabelValues(e.method, e.path, strconv.Itoa(status))
 		counter = &made
-		e.byStatus[status].Store(counter)
+		place.Store(counter)
 	}
 	(*counter).Inc()
 }

@@ -12,8 +12,8 @@ import (
 // says which, and after a crash the log, which holds everything that was acknowledged, is applied again from there.
 
 const (
-	flushPause  = 5 * time.Millisecond // from a change to its way into the file
-	mostEntries = 64 << 10             // of a layer, before Update waits for the disk
+	flushPause  = 50 * time.Millisecond // from a change to its way into the file
+	mostEntries = 16 << 10              // of a layer, before Update waits for the disk
 	mostBytes   = 32 << 20
 )
 
@@ -29,15 +29,16 @@ type state struct {
 // over is the state on top of the file.
 func (s *state) over(file *bolt.Tx) stack {
 	if s.frozen == nil {
-		return stack{file, []*layer{s.active}}
+		return stack{file: file, layers: []*layer{s.active}}
 	}
-	return stack{file, []*layer{s.active, s.frozen}}
+	return stack{file: file, layers: []*layer{s.active, s.frozen}}
 }
 
 // crowded tells whether the disk is far behind.
-func (s *state) crowded() bool {
-	return s.active.entries.Len() >= mostEntries || s.active.bytes >= mostBytes
-}
+func (s *state) crowded() bool { return s.active.holds(mostEntries, mostBytes) }
+
+// filling tells whether it would be, were nothing written for another while.
+func (s *state) filling() bool { return s.active.holds(mostEntries/2, mostBytes/2) }
 
 // broken is the trouble that does not pass.
 func (s *state) broken() error {
@@ -93,23 +94,43 @@ func (s *Store) keepFlushed() {
 		case <-s.closing:
 			return
 		}
-		pause := flushPause
-		if s.Full() {
-			pause = roomPause
-		}
-		if !wait(pause, s.closing) {
+		if !s.rest() {
 			return
 		}
 		if IsFull(s.Flush()) {
-			s.wake()
+			signal(s.dirty)
 		}
 	}
 }
 
-// wake tells the flusher that there is something to do.
-func (s *Store) wake() {
+// rest lets changes come together, and returns false when the store is closed.
+func (s *Store) rest() bool {
+	if s.Full() {
+		return wait(roomPause, s.closing)
+	}
+	pause := time.NewTimer(flushPause)
+	defer pause.Stop()
 	select {
-	case s.dirty <- struct{}{}:
+	case <-pause.C:
+	case <-s.filled:
+	case <-s.closing:
+		return false
+	}
+	return true
+}
+
+// wake tells the flusher that there is something to do, and whether it presses.
+func (s *Store) wake() {
+	signal(s.dirty)
+	if s.state.Load().filling() {
+		signal(s.filled)
+	}
+}
+
+// signal leaves word for whoever looks next; once is enough.
+func signal(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
 	default:
 	}
 }

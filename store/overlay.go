@@ -33,6 +33,9 @@ func newLayer() *layer {
 	return &layer{entries: btree.NewBTreeGOptions(before, btree.Options{NoLocks: true})}
 }
 
+// holds tells whether it has so many entries or bytes.
+func (l *layer) holds(entries, bytes int) bool { return l.entries.Len() >= entries || l.bytes >= bytes }
+
 func (l *layer) copy() *layer { return &layer{l.entries.Copy(), l.bytes} }
 
 // set keeps copies of both: what comes out of the file dies with its transaction.
@@ -64,9 +67,30 @@ func (l *layer) writeTo(file *bolt.Tx) (err error) {
 type stack struct {
 	file   *bolt.Tx
 	layers []*layer // the newest first, which is the one that is written to
+
+	opened []opened
+}
+
+// opened is a bucket of the file. A transaction that only reads remembers none itself: each look-up of a bucket would cost
+// as much as that of the key in it.
+type opened struct {
+	name string
+	*bolt.Bucket
 }
 
 func (s *stack) bucket(name string) bucket { return bucket{s, name} }
+
+// inFile is the part of a bucket that lies in the file.
+func (s *stack) inFile(name string) *bolt.Bucket {
+	for _, o := range s.opened { // ten at most, for a command touches no more
+		if o.name == name {
+			return o.Bucket
+		}
+	}
+	b := s.file.Bucket([]byte(name))
+	s.opened = append(s.opened, opened{name, b})
+	return b
+}
 
 // bucket is a bucket of a stack. What it gives out is to be read only, and dies with the stack.
 type bucket struct {
@@ -81,7 +105,7 @@ func (b bucket) get(key []byte) []byte {
 			return e.value
 		}
 	}
-	return b.file.Bucket([]byte(b.name)).Get(key)
+	return b.inFile(b.name).Get(key)
 }
 
 // put refuses what the file would refuse later, when nobody could be told any more.
@@ -123,7 +147,7 @@ func (b bucket) cursor() *cursor {
 	for _, l := range b.layers {
 		c.heads = append(c.heads, head{source: &layerCursor{l.entries.Iter(), b.name}})
 	}
-	c.heads = append(c.heads, head{source: b.file.Bucket([]byte(b.name)).Cursor()})
+	c.heads = append(c.heads, head{source: b.inFile(b.name).Cursor()})
 	return c
 }
 

@@ -68,13 +68,14 @@ type Store struct {
 	onBroken func(error)
 
 	dirty   chan struct{} // something waits for the flusher
+	filled  chan struct{} // and it should not wait for more
 	closing chan struct{}
 	ended   sync.WaitGroup // of the flusher
 	once    sync.Once      // of Close
 }
 
 func newStore(path string, db *bolt.DB) *Store {
-	s := &Store{path: path, db: db, dirty: make(chan struct{}, 1), closing: make(chan struct{})}
+	s := &Store{path: path, db: db, dirty: make(chan struct{}, 1), filled: make(chan struct{}, 1), closing: make(chan struct{})}
 	s.room = sync.NewCond(&s.writing)
 	s.state.Store(&state{active: newLayer()})
 	return s

@@ -77,6 +77,7 @@ func openLab(ctx context.Context, o Options) (_ *lab, err error) {
 // start starts this program with other arguments and returns the first line that it prints.
 func (l *lab) start(ctx context.Context, args ...string) (string, error) {
 	cmd := exec.Command(l.options.Program, args...)
+	cmd.Env = append(os.Environ(), "LOG_FORMAT=json") // as a service logs, and not as a developer reads
 	var said strings.Builder
 	cmd.Stderr = &said
 	out, err := cmd.StdoutPipe()

@@ -24,9 +24,10 @@ const (
 	// million people would else see the whole state there. What is looked at again comes back from the kernel's
 	// cache, in a fraction of a microsecond a page.
 	mostMapped = 64 << 20
-	// largeHeap is how much must be in use for garbage to be collected at half of that, and not when there is as much again. To
-	// go through it costs more then, but is due more rarely too. Without load a heap is that large nowhere.
-	largeHeap = 32 << 20
+	// spareHeap is how much garbage there may be before it is collected, at least. With as much again as is in use, which is
+	// what the runtime allows, the 10 MiB of a busy node were gone through many times a second, and a twelfth of each
+	// refresh and of each service token was that.
+	spareHeap = 48 << 20
 	// worthwhile is how much must have been asked for since memory was given back before it is again.
 	worthwhile = 4 << 20
 )
@@ -34,20 +35,18 @@ const (
 // rest decides when to give back the memory that past work took. The runtime keeps it for the work to come
 // and collects garbage when there is some: a node to which nobody speaks would keep 64 MiB for each password
 // that was checked at once for minutes, and twice what it needs for ever.
-//
-// Under load nothing changes for the small heap that logins and introspection need: a smaller GOGC would have every request
-// pay for it.
 type rest struct {
 	last  uint64 // asked for in the whole life of the process, as of the last look
 	given uint64 // the same, as of the last time that memory was given back
+	busy  bool   // more was asked for between the last two looks than by a process at rest
 }
 
 // due tells whether to give memory back, of a process that has asked for so many bytes in its whole life, of
 // which so many were in use at the last collection. To collect a large heap costs more, and must bring more.
 func (r *rest) due(asked, live uint64) bool {
-	rests := asked-r.last < restful
+	r.busy = asked-r.last >= restful
 	r.last = asked
-	if !rests || asked-r.given < max(worthwhile, live/4) {
+	if r.busy || asked-r.given < max(worthwhile, live/4) {
 		return false
 	}
 	r.given = asked
@@ -67,11 +66,13 @@ func giveBack(ctx context.Context, n *node.Node, log *slog.Logger) {
 		select {
 		case <-rests.C:
 			metrics.Read(figures)
-			if p := pace(figures[1].Value.Uint64()); p != percent && os.Getenv("GOGC") == "" { // which the operator may have set
+			live := figures[1].Value.Uint64()
+			due := r.due(figures[0].Value.Uint64(), live)
+			if p := pace(live, r.busy); p != percent && os.Getenv("GOGC") == "" { // which the operator may have set
 				percent = p
 				debug.SetGCPercent(p)
 			}
-			if !r.due(figures[0].Value.Uint64(), figures[1].Value.Uint64()) {
+			if !due {
 				continue
 			}
 			debug.FreeOSMemory()
@@ -88,10 +89,13 @@ func giveBack(ctx context.Context, n *node.Node, log *slog.Logger) {
 	}
 }
 
-// pace is how much garbage there may be, in percent of what is in use, where so many bytes are.
-func pace(live uint64) int {
-	if live > largeHeap {
-		return 50
+// pace is how much garbage there may be, in percent of what is in use, where so many bytes are. Under load that is spareHeap,
+// or half of what is in use where that is more. The steps are large, for each change stops the process for a moment.
+func pace(live uint64, busy bool) int {
+	const step, least, usual, most = 25, 50, 100, 400
+	percent := 100 * max(spareHeap, live/2) / max(live, 1)
+	if !busy {
+		percent = min(percent, usual)
 	}
-	return 100
+	return min(max(int(percent)/step*step, least), most)
 }

@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"log/slog"
 	"regexp"
+	"slices"
 	"strings"
+	"sync"
 )
 
 // masked stands for what must not be shown.
@@ -45,6 +47,9 @@ func redact(_ []string, a slog.Attr) slog.Attr {
 	if a.Value.Kind() == slog.KindGroup {
 		return a // its attributes come one by one
 	}
+	if _, ok := a.Value.Any().(slog.Level); ok {
+		return a // every line has one, and to print it for a look costs as much as three other attributes
+	}
 	if isSecretKey(a.Key) {
 		return slog.String(a.Key, masked)
 	}
@@ -61,14 +66,18 @@ func redact(_ []string, a slog.Attr) slog.Attr {
 	return a
 }
 
+// knownKeys is what was found out about keys. They are in the program's text, so there are not many; and each line has
+// half a dozen.
+var knownKeys sync.Map
+
 func isSecretKey(key string) bool {
-	key = strings.ReplaceAll(strings.ToLower(key), "-", "_")
-	for _, end := range secretKeys {
-		if strings.HasSuffix(key, end) {
-			return true
-		}
+	if known, ok := knownKeys.Load(key); ok {
+		return known == true
 	}
-	return false
+	plain := strings.ReplaceAll(strings.ToLower(key), "-", "_")
+	secret := slices.ContainsFunc(secretKeys, func(end string) bool { return strings.HasSuffix(plain, end) })
+	knownKeys.Store(key, secret)
+	return secret
 }
 
 // scrub masks what looks like a secret in a text.
