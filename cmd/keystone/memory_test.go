@@ -33,9 +33,16 @@ func TestPace(t *testing.T) {
 		busy bool
 		want int
 	}{
-		{0, true, 400}, {5 * mib, true, 400}, {16 * mib, true, 300}, {32 * mib, true, 150}, {48 * mib, true, 100},
-		{96 * mib, true, 50}, {2000 * mib, true, 50},
-		{5 * mib, false, 100}, {32 * mib, false, 100}, {96 * mib, false, 50},
+		{0, true, 400},
+		{5 * mib, true, 400},
+		{16 * mib, true, 300},
+		{32 * mib, true, 150},
+		{48 * mib, true, 100},
+		{96 * mib, true, 50},
+		{2000 * mib, true, 50},
+		{5 * mib, false, 100},
+		{32 * mib, false, 100},
+		{96 * mib, false, 50},
 	} {
 		if got := pace(c.live, c.busy); got != c.want {
 			t.Errorf("with %d MiB in use, busy %t, there may be %d %% of it in garbage, and not %d %%", c.live/mib, c.busy, got, c.want)
