@@ -106,17 +106,9 @@ func (s *Store) keepFlushed() {
 // rest lets changes come together, and returns false when the store is closed.
 func (s *Store) rest() bool {
 	if s.Full() {
-		return wait(roomPause, s.closing)
+		return wait(roomPause, nil, s.closing)
 	}
-	pause := time.NewTimer(flushPause)
-	defer pause.Stop()
-	select {
-	case <-pause.C:
-	case <-s.filled:
-	case <-s.closing:
-		return false
-	}
-	return true
+	return wait(flushPause, s.filled, s.closing)
 }
 
 // wake tells the flusher that there is something to do, and whether it presses.

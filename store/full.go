@@ -28,13 +28,16 @@ const (
 
 // WaitForRoom waits before an Update that found a full disk is tried again, and returns false when stop was
 // closed.
-func WaitForRoom(stop <-chan struct{}) bool { return wait(askPause, stop) }
+func WaitForRoom(stop <-chan struct{}) bool { return wait(askPause, nil, stop) }
 
-func wait(pause time.Duration, stop <-chan struct{}) bool {
+// wait waits so long, or until there is word in enough, and returns false when stop was closed.
+func wait(pause time.Duration, enough, stop <-chan struct{}) bool {
 	timer := time.NewTimer(pause)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
+		return true
+	case <-enough:
 		return true
 	case <-stop:
 		return false
