@@ -72,7 +72,7 @@ type Timings struct {
 	Heartbeat         time.Duration // without one for so long a follower asks for votes
 	Election          time.Duration
 	LeaderLease       time.Duration // a leader that hears no majority for so long steps down
-	Commit            time.Duration // how late a follower learns of a commit at most
+	Commit            time.Duration // how late a follower learns of a commit that is not announced to it
 	SnapshotInterval  time.Duration
 	SnapshotThreshold uint64
 	TrailingLogs      uint64        // kept for followers that were away, before they need a whole snapshot
@@ -91,7 +91,7 @@ func (t Timings) withDefaults() Timings {
 		{&t.Heartbeat, 500 * time.Millisecond},
 		{&t.Election, 500 * time.Millisecond},
 		{&t.LeaderLease, 250 * time.Millisecond},
-		{&t.Commit, 5 * time.Millisecond},
+		{&t.Commit, 50 * time.Millisecond},
 		{&t.SnapshotInterval, time.Minute},
 		{&t.Stabilisation, 10 * time.Second},
 		{&t.Retry, 500 * time.Millisecond},

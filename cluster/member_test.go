@@ -58,6 +58,38 @@ func TestFollowersPropose(t *testing.T) {
 	}
 }
 
+// TestCommitsAreAnnounced: raft would tell the followers in an hour what was committed. Who asks one of them hears at once, and a
+// revocation is confirmed by all.
+func TestCommitsAreAnnounced(t *testing.T) {
+	initial := peers(t, 3)
+	var nodes []*node
+	for _, p := range initial {
+		c := member(p, initial)
+		c.Timings = fast()
+		c.Timings.Commit = time.Hour
+		nodes = append(nodes, start(t, c))
+	}
+	for _, n := range nodes {
+		n.ready()
+	}
+	for i := range 20 {
+		_, followers := leaderOf(t, nodes)
+		for _, n := range followers {
+			if scope := n.put(fmt.Sprint("by.", n.conf.Name, ".", i)); !n.has(scope) {
+				t.Errorf("%s does not see what it was told was done", n.conf.Name)
+			}
+		}
+		r, err := followers[0].Propose(t.Context(), fsm.Origin{}, &fsm.RevokeToken{Jti: fmt.Sprint("jti-", i)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Receipt == nil || r.Receipt.Confirmed != 3 {
+			t.Errorf("a revocation was confirmed like this: %+v", r.Receipt)
+		}
+	}
+	eventually(t, "all nodes agree", func() bool { return allAgree(t, nodes[0], 3) })
+}
+
 func TestManyProposeAtOnce(t *testing.T) {
 	nodes := three(t, []int{0, 1, 2})
 	const each = 50

@@ -31,6 +31,7 @@ type Node struct {
 	former     *former
 	admission  *admission
 	gate       *gate
+	commits    *announcer
 	clock      *clockCheck
 	space      *spaceCheck
 	log        raftLog
@@ -135,12 +136,13 @@ func (n *Node) wire() {
 	n.admission = &admission{members: n.members, client: n.client, closed: n.closed, alive: n.gossips, leases: n.leases, yield: n.yield, vote: votes, takeVote: n.self.takeVote, logger: c.Logger}
 	n.gate = &gate{members: n.members, fsm: c.FSM, survey: survey.ask, program: c.Version, joining: &n.admission.mu, last: map[raft.ServerID]uint64{}}
 	n.admission.gate = n.gate
-	n.proposer = newProposer(n.members, n.client, c.FSM, fences, n.gate, c.Now, n.closed)
+	n.commits = newAnnouncer(n.members)
+	n.proposer = newProposer(n.members, n.client, c.FSM, fences, n.gate, n.commits, c.Now, n.closed)
 	n.former = &former{self: n.self, client: n.client, logger: c.Logger, open: n.open}
 	n.leadership = &leadership{notify: make(chan bool, 16), setup: n.takeOver, yield: n.yield, logger: c.Logger}
 	n.clock = &clockCheck{nodeID: id, members: n.members, survey: survey.ask, now: c.Now, state: c.FSM.Time, yield: n.yield, logger: c.Logger}
 	n.space = &spaceCheck{disk: n.disk, nodeID: id, members: n.members, survey: survey.ask, yield: n.yield, logger: c.Logger}
-	for _, duty := range []func(context.Context){n.clock.run, n.space.run, votes.run} {
+	for _, duty := range []func(context.Context){n.clock.run, n.space.run, votes.run, n.commits.run} {
 		n.leadership.add(duty)
 	}
 
@@ -201,7 +203,7 @@ func (n *Node) open(founders []server) error {
 	logger := raftLogger(c.Logger, n.closed)
 	config := raftConfig(n.self.nodeID, c.Timings, n.leadership.notify)
 	config.Logger = logger
-	transport := newRaftTransport(n.mux, n.self.advertise, raftIOTimeout, n.disk.trouble, logger)
+	transport := newRaftTransport(n.mux, n.self.advertise, raftIOTimeout, n.disk.trouble, n.commits, logger)
 	r, err := startRaft(config, c.FSM, carefulLog{n.log, n.disk, n.fail}, c.Snapshots, transport, founders)
 	if err != nil {
 		return errors.Join(err, transport.Close())
@@ -269,6 +271,7 @@ func (n *Node) barrier(ctx context.Context) error {
 	if r == nil {
 		return errNotLeader
 	}
+	defer n.commits.committed()
 	return await(ctx, n.closed, r.Barrier(0))
 }
 

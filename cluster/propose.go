@@ -31,6 +31,7 @@ type proposer struct {
 	fsm      *fsm.FSM
 	fences   *fences
 	gate     *gate
+	commits  *announcer
 	now      func() iam.Time
 	closed   <-chan struct{}
 	pending  chan struct{} // one slot for each caller, so that a cluster without a leader keeps no queue
@@ -38,9 +39,9 @@ type proposer struct {
 	applies  chan struct{}
 }
 
-func newProposer(m *members, client *rpcClient, machine *fsm.FSM, f *fences, g *gate, now func() iam.Time, closed <-chan struct{}) *proposer {
+func newProposer(m *members, client *rpcClient, machine *fsm.FSM, f *fences, g *gate, commits *announcer, now func() iam.Time, closed <-chan struct{}) *proposer {
 	return &proposer{
-		members: m, client: client, fsm: machine, fences: f, gate: g, now: now, closed: closed,
+		members: m, client: client, fsm: machine, fences: f, gate: g, commits: commits, now: now, closed: closed,
 		pending: make(chan struct{}, mostPending), forwards: make(chan struct{}, mostForwards), applies: make(chan struct{}, mostApplies),
 	}
 }
@@ -173,6 +174,7 @@ func (p *proposer) apply(ctx context.Context, e entry) (fsm.Result, error) {
 	if err != nil {
 		return fsm.Result{}, err
 	}
+	p.commits.committed()
 	response, ok := future.Response().(fsm.Response)
 	if !ok {
 		return fsm.Result{}, fmt.Errorf("BUG: the state machine answered with %T", future.Response())

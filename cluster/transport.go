@@ -21,6 +21,7 @@ type raftTransport struct {
 	// still, and heartbeats, which do not come from there, would keep a leader in office that does nothing.
 	trouble func() error
 	moved   *whereabouts
+	commits *announcer
 }
 
 // errSettling is told to raft, which tries again.
@@ -34,7 +35,11 @@ func (t raftTransport) AppendEntries(id raft.ServerID, to raft.ServerAddress, ar
 	if len(args.Entries) > 0 && t.moved.paused(string(id)) {
 		return errSettling
 	}
-	return t.NetworkTransport.AppendEntries(id, to, args, resp)
+	err := t.NetworkTransport.AppendEntries(id, to, args, resp)
+	if err == nil {
+		t.commits.confirmed(id, to, args, resp)
+	}
+	return err
 }
 
 // RequestVote implements raft.Transport.
@@ -56,8 +61,8 @@ func (t raftTransport) RequestPreVote(id raft.ServerID, to raft.ServerAddress, a
 // newRaftTransport does without pipelining. In raft 1.7.3 a pipeline whose reader has given up, after
 // a refusal or a newer term, can wait for ever to hand over an answer: the follower is then sent
 // heartbeats and no entries until the leader restarts, and Shutdown never ends (raft #612).
-func newRaftTransport(m *mux, advertise string, timeout time.Duration, trouble func() error, logger hclog.Logger) raftTransport {
-	return raftTransport{trouble: trouble, moved: &m.identity.members.moved, NetworkTransport: raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
+func newRaftTransport(m *mux, advertise string, timeout time.Duration, trouble func() error, commits *announcer, logger hclog.Logger) raftTransport {
+	t := raftTransport{trouble: trouble, moved: &m.identity.members.moved, commits: commits, NetworkTransport: raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
 		Stream:                  &raftStream{queue: m.queues[protocolRaft], mux: m, advertise: advertise},
 		MaxPool:                 3,
 		Timeout:                 timeout,
@@ -65,6 +70,8 @@ func newRaftTransport(m *mux, advertise string, timeout time.Duration, trouble f
 		MaxRPCsInFlight:         1, // no pipelining, see below
 		MsgpackUseNewTimeFormat: true,
 	})}
+	commits.send = t.AppendEntries
+	return t
 }
 
 // raftStream implements raft.StreamLayer. Its address is the advertised one as it was written, name
