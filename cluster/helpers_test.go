@@ -247,6 +247,21 @@ func three(t *testing.T, order []int) []*node {
 	return nodes
 }
 
+// threeWith starts three nodes with those timings.
+func threeWith(t *testing.T, timings cluster.Timings) (nodes []*node) {
+	t.Helper()
+	initial := peers(t, 3)
+	for _, p := range initial {
+		c := member(p, initial)
+		c.Timings = timings
+		nodes = append(nodes, start(t, c))
+	}
+	for _, n := range nodes {
+		n.ready()
+	}
+	return nodes
+}
+
 // leaderOf returns the leader of the nodes and the others.
 func leaderOf(t *testing.T, nodes []*node) (leader *node, others []*node) {
 	t.Helper()

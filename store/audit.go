@@ -46,12 +46,7 @@ func (r *Reader) WalkAudit(from uint64, back bool, fn func(iam.AuditEntry) bool)
 		}
 	}
 	for ; k != nil; k, data = step() {
-		var e iam.AuditEntry
-		if err := Decode(data, &e); err != nil {
-			r.fail(fmt.Errorf("a row of %s cannot be read: %w", audit.bucket, err))
-			return
-		}
-		if !fn(e) {
+		if e, ok := audit.read(r, data); !ok || !fn(e) {
 			return
 		}
 	}

@@ -82,7 +82,7 @@ func (s *stack) bucket(name string) bucket { return bucket{s, name} }
 
 // inFile is the part of a bucket that lies in the file.
 func (s *stack) inFile(name string) *bolt.Bucket {
-	for _, o := range s.opened { // ten at most, for a command touches no more
+	for _, o := range s.opened { // a dozen mostly, and a list is the fastest there
 		if o.name == name {
 			return o.Bucket
 		}

@@ -55,6 +55,11 @@ func (t *table[V]) get(r *Reader, key []byte) (row V, ok bool) {
 	if data == nil {
 		return row, false
 	}
+	return t.read(r, data)
+}
+
+// read decodes a row.
+func (t *table[V]) read(r *Reader, data []byte) (row V, ok bool) {
 	if err := Decode(data, &row); err != nil {
 		r.fail(fmt.Errorf("a row of %s cannot be read: %w", t.bucket, err))
 		return row, false
@@ -94,9 +99,8 @@ func (t *table[V]) page(r *Reader, after []byte, most int) []V {
 		}
 	}
 	for ; k != nil && len(rows) < most; k, data = c.Next() {
-		var row V
-		if err := Decode(data, &row); err != nil {
-			r.fail(fmt.Errorf("a row of %s cannot be read: %w", t.bucket, err))
+		row, ok := t.read(r, data)
+		if !ok {
 			return rows
 		}
 		rows = append(rows, row)
@@ -111,11 +115,11 @@ func (t *table[V]) put(tx *Tx, row V) {
 	var was *V
 	if old := rows.get(key); old != nil {
 		tx.hash.toggle(t.bucket, key, old)
-		was = new(V)
-		if err := Decode(old, was); err != nil {
-			tx.fail(fmt.Errorf("a row of %s cannot be read: %w", t.bucket, err))
+		before, ok := t.read(&tx.Reader, old)
+		if !ok {
 			return
 		}
+		was = &before
 	} else {
 		tx.counted(t.bucket, +1)
 	}
@@ -193,9 +197,8 @@ func (t *table[V]) remove(tx *Tx, key []byte) {
 		return
 	}
 	tx.hash.toggle(t.bucket, key, old)
-	var row V
-	if err := Decode(old, &row); err != nil {
-		tx.fail(fmt.Errorf("a row of %s cannot be read: %w", t.bucket, err))
+	row, ok := t.read(&tx.Reader, old)
+	if !ok {
 		return
 	}
 	for i := range t.indexes {

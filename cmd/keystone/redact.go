@@ -47,9 +47,6 @@ func redact(_ []string, a slog.Attr) slog.Attr {
 	if a.Value.Kind() == slog.KindGroup {
 		return a // its attributes come one by one
 	}
-	if _, ok := a.Value.Any().(slog.Level); ok {
-		return a // every line has one, and to print it for a look costs as much as three other attributes
-	}
 	if isSecretKey(a.Key) {
 		return slog.String(a.Key, masked)
 	}
@@ -59,6 +56,9 @@ func redact(_ []string, a slog.Attr) slog.Attr {
 			return slog.String(a.Key, scrub(text))
 		}
 	case slog.KindAny:
+		if _, ok := a.Value.Any().(slog.Level); ok {
+			return a // every line has one, and to print it for a look costs as much as three other attributes
+		}
 		if text := fmt.Sprintf("%+v", a.Value.Any()); scrub(text) != text {
 			return slog.String(a.Key, scrub(text))
 		}
